@@ -1,0 +1,104 @@
+"""Model parameters as canonical bytes, their digest, and their way back.
+
+A model is a mapping from names to arrays. Its *root* identifies the values and nothing else: not
+the memory layout, the insertion order, the file format or the library that produced it. Each tensor
+is a leaf of an RFC 6962 tree over the leaves sorted by the UTF-8 bytes of their names.
+
+Source: the project's protocol, section 2 (encoding and digests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.base.digest import Digest, Tag, tagged_hash
+from simulation.base.encoding import EncodingError, decode, encode
+from simulation.base.merkle import merkle_root
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Parameter name to array, the shape of a PyTorch ``state_dict``."""
+
+DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+"""The closed list of element types. Names are NumPy's; bytes are little-endian."""
+
+
+class TensorError(ValueError):
+    """The array has no canonical form: NaN, infinity, or an element type outside `DTYPES`."""
+
+
+def tensor_bytes(name: str, array: NDArray[Any]) -> tuple[str, list[int], bytes]:
+    """Element type, shape and little-endian C-order bytes of one array; −0.0 becomes +0.0.
+
+    Raises:
+        TensorError: naming the tensor and the first offending element.
+    """
+    dtype = array.dtype.name
+    if dtype not in DTYPES:
+        raise TensorError(f"tensor {name!r}: element type {dtype} is not one of {', '.join(DTYPES)}")
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            where = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise TensorError(f"tensor {name!r}: element {where} is {array[where]}, not finite")
+        array = array + array.dtype.type(0)  # adding +0 turns −0 into +0 and changes nothing else
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return dtype, [int(size) for size in array.shape], little.tobytes(order="C")
+
+
+def model_root(arrays: Arrays) -> Digest:
+    """``TH(model, RFC 6962 root of the tensor leaves sorted by UTF-8 name)``.
+
+    Raises:
+        TensorError: for the reasons of `tensor_bytes`.
+    """
+    leaves: list[bytes] = []
+    for name in _sorted_names(arrays):
+        dtype, shape, data = tensor_bytes(name, arrays[name])
+        leaves.append(encode([name, dtype, shape, len(data), tagged_hash(Tag.TENSOR, data)]))
+    return tagged_hash(Tag.MODEL, merkle_root(leaves))
+
+
+def encode_model(arrays: Arrays) -> bytes:
+    """The canonical bytes of a whole model: what travels and what a vault keeps."""
+    return encode([[n, *tensor_bytes(n, arrays[n])] for n in _sorted_names(arrays)])
+
+
+def decode_model(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of `encode_model`, in name order, each owning its memory.
+
+    Raises:
+        EncodingError: when the bytes are not the canonical form of a model.
+    """
+    rows = decode(data)
+    if not isinstance(rows, list):
+        raise EncodingError("a model is a list of tensors")
+    arrays: dict[str, NDArray[Any]] = {}
+    for row in rows:
+        match row:
+            case [str(name), str(dtype), [*shape], bytes(body)] if dtype in DTYPES:
+                arrays[name] = _array(name, dtype, shape, body)
+            case _:
+                raise EncodingError("a tensor is [name, dtype, shape, bytes]")
+    if encode_model(arrays) != data:
+        raise EncodingError("not canonical: tensors unsorted, repeated, or −0.0 inside")
+    return arrays
+
+
+def _array(name: str, dtype: str, shape: list[Any], body: bytes) -> NDArray[Any]:
+    kind = np.dtype(dtype).newbyteorder("<")
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise EncodingError(f"tensor {name!r}: shape {shape} is not a list of sizes")
+    expected = kind.itemsize
+    for size in shape:
+        expected *= size
+    if len(body) != expected:
+        raise EncodingError(f"tensor {name!r}: {len(body)} bytes, shape {shape} needs {expected}")
+    return np.frombuffer(body, dtype=kind).reshape(shape).astype(np.dtype(dtype), copy=True)
+
+
+def _sorted_names(arrays: Arrays) -> list[str]:
+    return sorted(arrays, key=lambda name: name.encode("utf-8"))

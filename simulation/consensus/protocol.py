@@ -1,0 +1,222 @@
+"""The contract between a consensus protocol and its host.
+
+A replica is a deterministic state machine: the host feeds it one input at a time and performs the
+effects that it returns, in order. The same inputs give the same effects, so every test can be a
+plain dialogue and every run can be replayed.
+
+    inputs    Propose · Receive · TimerFired · Executed
+    effects   Send · Broadcast · SetTimer · CancelTimer · Decide · Report
+
+Vocabulary: a *request* is what a client wants ordered (here: one ledger transaction, opaque bytes);
+a *batch* is what one consensus instance orders; the outcome is *decide*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Generic, Protocol, TypeVar, Union
+
+from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
+from simulation.base.ids import NodeId, ReplicaId
+
+SIGNATURE_BYTES = 64
+HEADER_BYTES = 32
+"""Modelled framing of any message: type, view, sequence number, sender, length."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One client request (§4.1): executed once per (client, timestamp)."""
+
+    client: NodeId
+    """Who asks: the number of the node that submitted it."""
+    timestamp: int
+    """The client's own counter, strictly increasing; with ``client`` the key of exactly-once."""
+    payload: bytes
+    """What to order; consensus never looks inside."""
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Identifies the request: client, timestamp and payload."""
+        head = self.client.to_bytes(4, "big") + self.timestamp.to_bytes(8, "big")
+        return tagged_hash(Tag.REQUEST, head, self.payload)
+
+    @property
+    def size_bytes(self) -> int:
+        """Modelled size on the wire: framing, payload and the client's signature."""
+        return HEADER_BYTES + len(self.payload) + SIGNATURE_BYTES
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one consensus instance orders: some requests and the proposer's clock reading."""
+
+    requests: tuple[Request, ...]
+    """In execution order; empty for a null request (§4.4)."""
+    time_us: int
+    """Virtual time at the proposer when it closed the batch. The ledger makes it increasing."""
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Identifies the batch: time and the digests of its requests, in order."""
+        body = b"".join(request.digest for request in self.requests)
+        return tagged_hash(Tag.BATCH, self.time_us.to_bytes(8, "big"), body)
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Modelled size on the wire."""
+        return DIGEST_BYTES + sum(request.size_bytes for request in self.requests)
+
+
+NULL_BATCH = Batch((), 0)
+"""Fills a sequence number that no client request needs (§4.4)."""
+
+
+class Message(Protocol):
+    """What a protocol's messages have in common: enough to charge wires and processors for them.
+
+    Messages are frozen dataclasses. The host hands ``sender`` over separately in `Receive`, and it
+    is authenticated there: nobody can send in another's name.
+    """
+
+    kind: ClassVar[str]
+    """The paper's name in lower case with hyphens, e.g. ``pre-prepare``: the key of all counts."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Modelled size on the wire, signature included."""
+        ...
+
+    @property
+    def verifications(self) -> int:
+        """Signatures that a receiver checks before it looks at the content."""
+        ...
+
+    @property
+    def hashed_bytes(self) -> int:
+        """Bytes that a receiver hashes to check the content against a digest."""
+        ...
+
+
+M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
+
+TimerKey = tuple[str | int, ...]
+"""Names a timer within its replica, e.g. ``("batch",)`` or ``("view-change", 3)``."""
+
+
+# ---- inputs -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """The replica's own client (its hospital) wants a request ordered."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Receive(Generic[M_co]):
+    """A message has arrived; the sender is authenticated by the host."""
+
+    sender: NodeId
+    message: M_co
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer set earlier, and not cancelled since, has run out."""
+
+    timer: TimerKey
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The application has executed the decision at ``seq``; its state has this digest (§4.3)."""
+
+    seq: int
+    state_digest: Digest
+
+
+Input = Union[Propose, Receive[M], TimerFired, Executed]
+
+
+# ---- effects ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Generic[M_co]):
+    """Send one message to one node (never to oneself)."""
+
+    to: NodeId
+    message: M_co
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast(Generic[M_co]):
+    """Send one message to every other replica."""
+
+    message: M_co
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Start a timer, or restart it when one of this name is running."""
+
+    timer: TimerKey
+    delay_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Stop a timer; nothing happens when none of this name is running."""
+
+    timer: TimerKey
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The batch at ``seq`` is final. Emitted once per sequence number, in order, from 1."""
+
+    seq: int
+    view: int
+    batch: Batch
+    proposer: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something worth recording that changes nothing outside: a new view, caught evidence, …"""
+
+    what: str
+    """A short fixed word, e.g. ``pre-prepared``, ``prepared``, ``new-view``, ``equivocation``."""
+    view: int
+    seq: int
+    detail: str = ""
+
+
+Effect = Union[Send[M], Broadcast[M], SetTimer, CancelTimer, Decide, Report]
+
+
+class Replica(Protocol[M]):
+    """A deterministic state machine: the same inputs give the same effects."""
+
+    @property
+    def id(self) -> ReplicaId:
+        """This replica's number."""
+        ...
+
+    @property
+    def leader(self) -> ReplicaId:
+        """Who, as far as this replica knows, proposes next (the primary of its view)."""
+        ...
+
+    def step(self, event: Input[M], now_us: int) -> Sequence[Effect[M]]:
+        """Take one input at virtual time ``now_us`` and say what to do about it.
+
+        Total: any message from any sender is handled, ignored or buffered, never an exception.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""A run as data: typed events, the recorder that digests them, tidy metrics."""
