@@ -1,0 +1,67 @@
+# `make run` and `make test` are all there is to know; `make` lists the rest.
+#
+# Set-up happens once, and again when pyproject.toml or constraints.txt change. Only set-up uses the
+# network: runs, tests and checks never do.
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+RUN ?= configs/quickstart.yaml
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# One thread per process: results do not depend on it, but two runs side by side do not fight.
+export OMP_NUM_THREADS ?= 1
+export FLWR_TELEMETRY_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format bench slow docs clean
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' \
+	  | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+run: $(STAMP) ## set up, then run configs/quickstart.yaml (or RUN=configs/other.yaml)
+	@$(BIN)/wardchain run $(RUN)
+
+test: check ## check, then run the tests (PYTEST_FLAGS="-k quorum" for some of them)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: lint ## formatting, lint, import rules, types
+	$(BIN)/basedpyright
+
+lint: $(STAMP) ## formatting, lint and import rules only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure: messages per second, cost of the ledger and of the simulator
+	$(BIN)/python -m pytest -m bench $(PYTEST_FLAGS) tests/bench
+
+slow: $(STAMP) ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+
+docs: $(STAMP) ## write configs/README.md and configs/schema.json anew from the parameters
+	$(BIN)/wardchain explain --write
+
+clean: ## remove the environment and caches (results stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Wardchain needs Python 3.11 or later; try: make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# PyTorch goes first, alone: its build (CPU or CUDA) is settled before anything else asks for it.
+$(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Setting up $(VENV) (a few minutes the first time) ..."
+	$(PIP) torch hatchling
+	$(PIP) --no-build-isolation --editable '.[figures,dev]'
+	@touch $@

@@ -1,0 +1,21 @@
+"""What every test needs: a quiet Flower, one thread, and property tests that repeat themselves."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports Flower or PyTorch: no telemetry, no threads that fight for two cores.
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import HealthCheck, settings
+
+# A failing example must fail again in the next run and on the next machine. Time limits per example
+# would fail on a busy machine, so there are none.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
