@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Generic, Protocol, TypeVar, Union
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, runtime_checkable
 
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.ids import NodeId, ReplicaId
@@ -72,6 +72,24 @@ class Batch:
 
 NULL_BATCH = Batch((), 0)
 """Fills a sequence number that no client request needs (§4.4)."""
+
+RequestKey = tuple[NodeId, int]
+"""``(client, timestamp)``: what exactly-once execution goes by."""
+
+_MAX_CLIENT = 2**32
+_MAX_INTEGER = 2**63
+
+
+def is_well_formed(batch: Batch) -> bool:
+    """Whether every number in the batch fits its encoding, so that it has a digest at all."""
+    return 0 <= batch.time_us < _MAX_INTEGER and all(
+        is_request_well_formed(request) for request in batch.requests
+    )
+
+
+def is_request_well_formed(request: Request) -> bool:
+    """Whether the request's numbers fit their encoding."""
+    return 0 <= request.client < _MAX_CLIENT and 0 <= request.timestamp < _MAX_INTEGER
 
 
 class Message(Protocol):
@@ -219,4 +237,17 @@ class Replica(Protocol[M]):
 
         Total: any message from any sender is handled, ignored or buffered, never an exception.
         """
+        ...
+
+
+@runtime_checkable
+class FastReplica(Protocol):
+    """A replica that also takes a message without an input object around it.
+
+    ``receive(sender, message, now_us)`` does what ``step(Receive(sender, message), now_us)`` does.
+    Messages are nearly all of a host's inputs, so a host that finds this method should use it.
+    """
+
+    def receive(self, sender: NodeId, message: Any, now_us: int) -> Sequence[Effect[Any]]:  # noqa: ANN401
+        """Take one message; total like `Replica.step`."""
         ...

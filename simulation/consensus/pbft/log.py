@@ -1,0 +1,65 @@
+"""The replica's log: one instance per sequence number, votes counted once per sender.
+
+A vote costs O(1): one bit per sender that has voted in a phase, one list of votes per digest. The
+votes themselves are kept because certificates are made of them (§4.3, §4.4).
+"""
+
+from __future__ import annotations
+
+from simulation.base.digest import Digest
+from simulation.base.ids import ReplicaId
+from simulation.consensus.pbft.messages import Commit, Prepare, PrePrepare
+
+
+class Instance:
+    """What a replica knows about one sequence number in one view."""
+
+    __slots__ = (
+        "commit_from",
+        "commit_sent",
+        "commits",
+        "committed",
+        "pre_prepare",
+        "prepare_from",
+        "prepared",
+        "prepares",
+    )
+
+    def __init__(self) -> None:
+        self.pre_prepare: PrePrepare | None = None
+        self.prepare_from = 0
+        """Bit i is set when replica i has sent a PREPARE, whatever its digest."""
+        self.prepares: dict[Digest, list[Prepare]] = {}
+        self.commit_from = 0
+        self.commits: dict[Digest, list[Commit]] = {}
+        self.prepared = False
+        """prepared(m, v, n, i) holds (§4.2)."""
+        self.commit_sent = False
+        self.committed = False
+        """committed-local(m, v, n, i) holds (§4.2)."""
+
+    def add_prepare(self, sender: ReplicaId, vote: Prepare) -> bool:
+        """Count a PREPARE; False when this sender has voted here before."""
+        bit = 1 << sender
+        if self.prepare_from & bit:
+            return False
+        self.prepare_from |= bit
+        votes = self.prepares.get(vote.digest)
+        if votes is None:
+            self.prepares[vote.digest] = [vote]
+        else:
+            votes.append(vote)
+        return True
+
+    def add_commit(self, sender: ReplicaId, vote: Commit) -> bool:
+        """Count a COMMIT; False when this sender has voted here before."""
+        bit = 1 << sender
+        if self.commit_from & bit:
+            return False
+        self.commit_from |= bit
+        votes = self.commits.get(vote.digest)
+        if votes is None:
+            self.commits[vote.digest] = [vote]
+        else:
+            votes.append(vote)
+        return True

@@ -1,0 +1,1 @@
+"""One trusted orderer: the smallest protocol behind the contract, and the example to copy from."""
