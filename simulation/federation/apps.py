@@ -1,0 +1,130 @@
+"""The program's ClientApp and ServerApp, written as any Flower user would write them.
+
+Nothing in here knows of SimPy, consensus or a ledger; the same objects run on the virtual clock and
+under Flower's own runtime. A hospital's privacy account lives in its Flower context, as data, and
+travels nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from simulation.base.tensors import Arrays
+from simulation.federation.learner import PRIVACY_RECORD
+from simulation.federation.setting import Setting
+from simulation.federation.strategies import build_strategy
+from simulation.learning.metrics import measure
+from simulation.learning.train import Trainer
+from simulation.learning.update import Spend
+
+SettingOf = Callable[[Context], Setting]
+
+_HISTORY = "privacy-history"
+
+
+def make_client_app(setting_of: SettingOf) -> ClientApp:
+    """A ClientApp that trains and evaluates with the hospital's own `Trainer`."""
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:  # pyright: ignore[reportUnusedFunction]
+        trainer, arrays = _work(message, context, setting_of)
+        config = next(iter(message.content.config_records.values()), ConfigRecord())
+        history = _read_history(context)
+        update = trainer.train(
+            arrays,
+            round=int(cast(int, config.get("server-round", 1))),
+            history=history,
+            proximal_mu=float(cast(float, config.get("proximal-mu", 0.0))),
+        )
+        content = RecordDict(
+            {
+                "arrays": _array_record(update.arrays),
+                "metrics": MetricRecord({"num-examples": update.examples}),
+            }
+        )
+        if update.spent is not None and trainer.plan is not None:
+            history.append(update.spent)
+            _write_history(context, history)
+            content[PRIVACY_RECORD] = ConfigRecord(dict(trainer.plan.entry(history)))
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:  # pyright: ignore[reportUnusedFunction]
+        trainer, arrays = _work(message, context, setting_of)
+        labels, probabilities = trainer.scores(arrays)
+        metrics: dict[str, Any] = {"num-examples": len(labels), **measure(labels, probabilities)}
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+    return app
+
+
+def make_server_app(setting_of: SettingOf) -> ServerApp:
+    """A ServerApp that runs the configured stock strategy."""
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:  # pyright: ignore[reportUnusedFunction]
+        setting = setting_of(context)
+        federation = setting.federation
+        # On the virtual clock the grid measures every new model itself, at no cost; elsewhere the
+        # hospitals are asked to evaluate, which sends their metrics out.
+        model_ready: Callable[[ArrayRecord], dict[str, float]] | None
+        model_ready = getattr(grid, "model_ready", None)
+
+        def evaluate_fn(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+            del server_round
+            return None if model_ready is None else MetricRecord(dict(model_ready(arrays)))
+
+        strategy = build_strategy(federation, setting.hospitals, evaluate=model_ready is None)
+        result = strategy.start(
+            grid=grid,
+            initial_arrays=_array_record(setting.initial),
+            num_rounds=federation.rounds,
+            timeout=federation.round_deadline_s,
+            evaluate_fn=evaluate_fn,
+        )
+        context.state["arrays"] = result.arrays
+
+    return app
+
+
+def _work(message: Message, context: Context, setting_of: SettingOf) -> tuple[Trainer, Arrays]:
+    trainer = setting_of(context).trainer_of(int(context.node_config["partition-id"]))
+    record = next(iter(message.content.array_records.values()))
+    return trainer, {name: array.numpy() for name, array in record.items()}
+
+
+def _array_record(arrays: Arrays) -> ArrayRecord:
+    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+
+
+def _read_history(context: Context) -> list[Spend]:
+    if _HISTORY not in context.state:
+        return []
+    record = cast("dict[str, list[Any]]", context.state[_HISTORY])
+    columns = (record["sigma"], record["sampling-rate"], record["steps"])
+    return [Spend(*row) for row in zip(*columns, strict=True)]
+
+
+def _write_history(context: Context, history: list[Spend]) -> None:
+    context.state[_HISTORY] = ConfigRecord(
+        {
+            "sigma": [spend.sigma for spend in history],
+            "sampling-rate": [spend.sampling_rate for spend in history],
+            "steps": [spend.steps for spend in history],
+        }
+    )

@@ -1,0 +1,108 @@
+"""Flower's records as canonical bytes and back.
+
+A message's arrays travel as the canonical model bytes whose root goes on the ledger; everything else
+(configuration, metrics, the names and order of records) travels beside them. Both directions are
+exact: what a ClientApp reads is bit for bit what the other side wrote, in the same order.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Any, cast
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from simulation.base.encoding import EncodingError, Value, decode, encode
+from simulation.base.tensors import decode_model, encode_model
+
+_SEPARATOR = "/"
+
+
+def pack(content: RecordDict) -> tuple[bytes, bytes]:
+    """The canonical bytes of a record dict: its arrays, and the rest.
+
+    The arrays of a single array record keep their names; with several, names are prefixed by their
+    record's key.
+    """
+    array_records = content.array_records
+    prefixed = len(array_records) > 1
+    arrays: dict[str, NDArray[Any]] = {}
+    layout: list[Value] = []
+    for key, record in array_records.items():
+        layout.append([key, list(record.keys())])
+        for name, array in record.items():
+            arrays[f"{key}{_SEPARATOR}{name}" if prefixed else name] = array.numpy()
+    rest: dict[str, Value] = {
+        "order": list(content.keys()),
+        "arrays": layout,
+        "metrics": [[key, _pack_items(record)] for key, record in content.metric_records.items()],
+        "configs": [[key, _pack_items(record)] for key, record in content.config_records.items()],
+    }
+    return (encode_model(arrays) if array_records else b""), encode(rest)
+
+
+def unpack(model: bytes, rest: bytes) -> RecordDict:
+    """The record dict of `pack`, a fresh one at every call.
+
+    Raises:
+        EncodingError: when the bytes are not what `pack` writes.
+    """
+    value = decode(rest)
+    if not isinstance(value, dict):
+        raise EncodingError("a packed record dict is a mapping")
+    fields = cast(dict[str, Any], value)
+    records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {}
+    arrays = decode_model(model) if model else {}
+    layout = fields["arrays"]
+    for key, names in layout:
+        prefix = f"{key}{_SEPARATOR}" if len(layout) > 1 else ""
+        records[key] = ArrayRecord({name: Array(arrays[prefix + name]) for name in names})
+    for key, items in fields["metrics"]:
+        records[key] = MetricRecord(_unpack_items(items))
+    for key, items in fields["configs"]:
+        records[key] = ConfigRecord(_unpack_items(items))
+    return RecordDict({key: records[key] for key in fields["order"]})
+
+
+@lru_cache(maxsize=8)
+def arrays_of(model: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of canonical model bytes, read-only and shared by all who ask in a round."""
+    arrays = decode_model(model)
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
+
+
+def array_record_bytes(record: ArrayRecord) -> bytes:
+    """The canonical bytes of one array record, as `pack` would send them."""
+    return encode_model({name: array.numpy() for name, array in record.items()})
+
+
+def _pack_items(record: MetricRecord | ConfigRecord) -> Value:
+    return [[name, _pack_scalar(value)] for name, value in record.items()]
+
+
+def _unpack_items(items: list[Any]) -> dict[str, Any]:
+    return {name: _unpack_scalar(value) for name, value in items}
+
+
+def _pack_scalar(value: object) -> Value:
+    """Floats become their eight bytes, which is exact; a list keeps its elements' types."""
+    match value:
+        case list():
+            return ["l", [_pack_scalar(item) for item in cast(list[object], value)]]
+        case float():
+            return ["f", struct.pack(">d", value)]
+        case bool() | int() | str() | bytes():
+            return ["v", value]
+        case _:
+            raise EncodingError(f"a Flower record cannot hold {type(value).__name__}")
+
+
+def _unpack_scalar(packed: Any) -> Any:
+    kind, value = packed
+    if kind == "l":
+        return [_unpack_scalar(item) for item in value]
+    return struct.unpack(">d", value)[0] if kind == "f" else value

@@ -1,0 +1,76 @@
+"""What a configuration says about the federation: strategy, rounds, quorum of updates, apps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STRATEGIES = (
+    "FedAvg",
+    "FedProx",
+    "FedAdam",
+    "FedAdagrad",
+    "FedYogi",
+    "FedAvgM",
+    "FedMedian",
+    "FedTrimmedAvg",
+    "Krum",
+    "MultiKrum",
+    "Bulyan",
+    "QFedAvg",
+)
+"""Flower's stock strategies that may be named; each keeps Flower's own argument names."""
+
+OWN_CLIENT_APP = "simulation.flower_app:client_app"
+OWN_SERVER_APP = "simulation.flower_app:server_app"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FederationParams:
+    """One federated task: how many rounds, by which rule, with which apps."""
+
+    rounds: int = 10
+    """Training rounds."""
+
+    strategy: str = "FedAvg"
+    """Name of a stock Flower strategy, e.g. FedAvg, FedProx, FedAdam, FedMedian, Krum."""
+
+    strategy_args: Mapping[str, float | int | bool | str] = field(
+        default_factory=dict[str, "float | int | bool | str"]
+    )
+    """Arguments of the strategy by Flower's own names, e.g. ``proximal_mu: 0.1``."""
+
+    round_deadline_s: float = 3600.0
+    """Virtual seconds after which a round is closed with the updates that have arrived."""
+
+    min_updates: int = 1
+    """Quorum of updates: with fewer accepted ones a round is void and the model stays as it was."""
+
+    client_app: str = OWN_CLIENT_APP
+    """The ClientApp to run at every hospital, as ``module:object``; any Flower ClientApp works."""
+
+    server_app: str = OWN_SERVER_APP
+    """The ServerApp to run at the coordinator, as ``module:object``; any Flower ServerApp works."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"rounds: must be at least 1, got {self.rounds}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(
+                f"strategy: unknown strategy {self.strategy!r}; choose one of "
+                f"{', '.join(STRATEGIES)}, or name your own server_app"
+            )
+        if not self.round_deadline_s > 0:
+            raise ValueError(f"round_deadline_s: must be > 0, got {self.round_deadline_s}")
+        if self.min_updates < 1:
+            raise ValueError(f"min_updates: must be at least 1, got {self.min_updates}")
+        for field_name in ("client_app", "server_app"):
+            reference = getattr(self, field_name)
+            module, _, name = reference.partition(":")
+            if not module or not name:
+                raise ValueError(f"{field_name}: write it as module:object, got {reference!r}")
+
+    @property
+    def uses_own_apps(self) -> bool:
+        """Whether both apps are the program's own, which know its models and its privacy."""
+        return self.client_app == OWN_CLIENT_APP and self.server_app == OWN_SERVER_APP

@@ -1,0 +1,51 @@
+"""What the apps need to know about their run, and how they come to know it.
+
+In a simulated run the world binds the setting before Flower starts. Under Flower's own runtime
+nobody does; the apps then build it from the configuration that their run config names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from simulation.base.ids import HospitalId
+from simulation.base.tensors import Arrays
+from simulation.federation.params import FederationParams
+from simulation.learning.train import Trainer
+
+TrainerOf = Callable[[HospitalId], Trainer]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One federated task as the apps see it."""
+
+    federation: FederationParams
+    hospitals: int
+    initial: Arrays
+    """The model that round 1 starts from."""
+    trainer_of: TrainerOf
+    """The private learner of a hospital; each app instance asks for its own hospital only."""
+
+
+_bound: ContextVar[Setting | None] = ContextVar("setting", default=None)
+
+
+@contextmanager
+def bound(setting: Setting) -> Iterator[None]:
+    """Make a setting the one that apps find while the block runs."""
+    token = _bound.set(setting)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def setting_for(
+    run_config: Mapping[str, object], build: Callable[[Mapping[str, object]], Setting]
+) -> Setting:
+    """The bound setting, or the one that ``build`` makes of Flower's run config."""
+    return _bound.get() or build(run_config)

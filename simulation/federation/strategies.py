@@ -1,0 +1,49 @@
+"""Stock Flower strategies by name, unchanged, with Flower's own argument names."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from flwr.serverapp import strategy as stock
+from flwr.serverapp.strategy import Strategy
+
+from simulation.federation.params import FederationParams
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The strategy class of Flower with this name."""
+    return getattr(stock, name)
+
+
+def check_strategy_args(params: FederationParams) -> None:
+    """Refuse arguments that the named strategy does not take.
+
+    Raises:
+        ValueError: naming the argument and those that exist.
+    """
+    known = inspect.signature(strategy_class(params.strategy)).parameters
+    for name in params.strategy_args:
+        if name not in known:
+            raise ValueError(
+                f"strategy_args.{name}: {params.strategy} has no such argument; it takes "
+                f"{', '.join(sorted(known))}"
+            )
+
+
+def build_strategy(params: FederationParams, hospitals: int, evaluate: bool) -> Strategy:
+    """The configured strategy; unless told otherwise it trains on every hospital in every round.
+
+    ``evaluate`` asks hospitals to evaluate after each round, which sends their metrics out.
+    """
+    defaults: dict[str, Any] = {
+        "fraction_train": 1.0,
+        "fraction_evaluate": 1.0 if evaluate else 0.0,
+        "min_available_nodes": hospitals,
+        "min_train_nodes": 1,
+        "min_evaluate_nodes": 1,
+    }
+    cls = strategy_class(params.strategy)
+    known = inspect.signature(cls).parameters
+    given = {name: value for name, value in defaults.items() if name in known}
+    return cls(**{**given, **params.strategy_args})

@@ -1,0 +1,188 @@
+"""What travels between nodes besides the votes of consensus.
+
+Each message says how long it is on the wire, how many signatures its receiver checks and how many
+bytes it hashes, so that the host can charge links and processors without looking inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from simulation.base.digest import DIGEST_BYTES, Digest
+from simulation.consensus.protocol import HEADER_BYTES, SIGNATURE_BYTES, Request
+from simulation.ledger.block import Attestation, Block, Certificate
+
+ENVELOPE_BYTES = HEADER_BYTES + SIGNATURE_BYTES
+
+
+def is_training(category: str) -> bool:
+    """Whether orders of this category ask for a model update (``train`` or ``train.<action>``)."""
+    return category.split(".")[0] == "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A node outside the replica set asks a replica to get its request ordered."""
+
+    kind: ClassVar[str] = "submit"
+    request: Request
+
+    @property
+    def size_bytes(self) -> int:
+        return self.request.size_bytes
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return len(self.request.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """A replica's signature on the header of a block that it has executed."""
+
+    kind: ClassVar[str] = "attestation"
+    attestation: Attestation
+
+    @property
+    def size_bytes(self) -> int:
+        return HEADER_BYTES + DIGEST_BYTES + SIGNATURE_BYTES
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return DIGEST_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PushBlock:
+    """A replica hands a certified block to a node that follows the ledger."""
+
+    kind: ClassVar[str] = "block"
+    block: Block
+    certificate: Certificate
+
+    @property
+    def size_bytes(self) -> int:
+        return HEADER_BYTES + self.block.size_bytes + self.certificate.size_bytes
+
+    @property
+    def verifications(self) -> int:
+        return len(self.certificate.signers) + len(self.block.transactions)
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.block.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The coordinator asks a hospital to work on a model: train, evaluate or query."""
+
+    kind: ClassVar[str] = "order"
+    number: int
+    """Identifies the order within the run; the reply repeats it."""
+    round: int
+    category: str
+    """Flower's message type: ``train``, ``evaluate`` or ``query``, with an optional ``.action``."""
+    model: bytes
+    """Canonical bytes of the arrays."""
+    instructions: bytes
+    """Canonical bytes of everything else in the order."""
+    sent_us: int
+
+    @property
+    def trains(self) -> bool:
+        """Whether the reply is a model update, which has to be committed."""
+        return is_training(self.category)
+
+    @property
+    def size_bytes(self) -> int:
+        return ENVELOPE_BYTES + len(self.model) + len(self.instructions)
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A hospital's answer: for a training order, the committed update and the opening's salt."""
+
+    kind: ClassVar[str] = "update"
+    number: int
+    round: int
+    hospital: int
+    model: bytes
+    """Canonical bytes of the updated arrays; empty when the reply carries none."""
+    report: bytes
+    """Canonical bytes of everything else: the declared counts."""
+    examples: int
+    """The declared weight of the update."""
+    salt: bytes
+    """Opens the commitment; empty without a ledger."""
+    sent_us: int
+    refused: str = ""
+    """Why there is no result; empty when there is one."""
+
+    @property
+    def size_bytes(self) -> int:
+        return ENVELOPE_BYTES + len(self.model) + len(self.report) + len(self.salt)
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The result of local work, ready to be committed and sent."""
+
+    model: bytes
+    """Canonical bytes of the arrays; empty when there are none."""
+    root: Digest
+    report: bytes
+    """Canonical bytes of everything else."""
+    examples: int
+    """The declared weight of the update."""
+    claim: Mapping[str, int | str] | None
+    """What the hospital declares about its privacy, in a ledger's whole numbers: ``epsilon_e6`` of
+    its whole history so far, ``delta_e12``, ``sigma_e6``, ``sampling_e6``, ``steps`` of this update,
+    ``sampler``, ``accountant``. None without a guarantee."""
+
+
+class Job(Protocol):
+    """Local work that has begun: its virtual duration is known, its result is needed at the end."""
+
+    @property
+    def duration_us(self) -> int:
+        """Virtual time from delivery of the order to the result."""
+        ...
+
+    def result(self) -> Product:
+        """The result; real computation may happen here or may have happened elsewhere."""
+        ...
+
+
+class Learner(Protocol):
+    """A hospital's private side: the only place that sees its records."""
+
+    def begin(self, order: Order) -> Job:
+        """Start working on an order at the moment of its delivery."""
+        ...

@@ -1,0 +1,60 @@
+"""The one rule by which anybody accepts an update: its bytes open the commitment on the own ledger.
+
+Hospitals and the coordinator share it. Nothing that the sender says about its digest is believed:
+the root is recomputed from the bytes, the commitment from the root and the salt, and both are held
+against what the checker's own copy stores.
+
+Source: the project's protocol, section 3, steps 3 and 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from simulation.base.digest import Digest
+from simulation.base.encoding import EncodingError
+from simulation.base.tensors import TensorError, decode_model, model_root
+from simulation.contracts.task import RoundState, commitment
+from simulation.nodes.messages import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a check: accepted, or the reason why not."""
+
+    accepted: bool
+    reason: str
+    root: Digest = b""
+
+
+@lru_cache(maxsize=256)
+def root_of(model: bytes) -> Digest:
+    """The root of a model given as canonical bytes.
+
+    Cached, because all nodes of a run hold the same bytes and the root is a pure function of them;
+    every node is charged for the hashing in virtual time.
+
+    Raises:
+        EncodingError: when the bytes are not the canonical form of a model.
+    """
+    return model_root(decode_model(model))
+
+
+def check_update(reply: Reply, state: RoundState | None, chain: Digest, task: str) -> Verdict:
+    """Hold a reply against the round as the checker's own ledger copy has it."""
+    if state is None:
+        return Verdict(False, "round-unknown")
+    stored = state.commits.get(reply.hospital)
+    if stored is None:
+        return Verdict(False, "no-commitment")
+    try:
+        root = root_of(reply.model)
+    except (EncodingError, TensorError):
+        return Verdict(False, "not-canonical")
+    opened = commitment(chain, task, reply.round, state.base_root, reply.hospital, root, reply.salt)
+    if opened != stored.commitment:
+        return Verdict(False, "opening-mismatch", root)
+    if reply.examples != stored.examples:
+        return Verdict(False, "weight-differs", root)
+    return Verdict(True, "opened", root)
