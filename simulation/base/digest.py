@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash  # pyright: ignore[reportPrivateUsage]: the only name of the type
 
 DIGEST_BYTES = 32
 
@@ -38,7 +42,7 @@ class Tag(Enum):
     KEY = "wardchain/v1/key"
 
 
-def _primed(tag: Tag) -> hashlib._Hash:
+def _primed(tag: Tag) -> _Hash:
     prefix = hashlib.sha256(tag.value.encode("ascii")).digest()
     return hashlib.sha256(prefix + prefix)
 

@@ -1,9 +1,10 @@
 """Ed25519 identities: real signatures for everything that outlives the moment it is sent.
 
-The binding to OpenSSL accepts signatures under small-order public keys for any message, so such keys
-are refused when a `PublicKey` is built, before they can reach a membership list.
+The binding to OpenSSL accepts signatures under small-order public keys for any message, so such
+keys are refused when a `PublicKey` is built, before they can reach a membership list. So are
+encodings whose y-coordinate is not reduced: they would give one member a second name.
 
-Source: RFC 8032 (Ed25519); the small-order encodings are the eight torsion points and their
+Source: RFC 8032 §5.1.3 (decoding); the small-order encodings are the eight torsion points and their
 non-canonical forms, derived in tests/base/test_keys.py from the curve equation.
 """
 
@@ -22,7 +23,7 @@ SIGNATURE_BYTES = 64
 
 _P = 2**255 - 19
 # y-coordinates of the points of order 8 on edwards25519; the others have y in {0, 1, -1}.
-_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER_Y = (0, 1, _P - 1, _Y8, _P - _Y8)
 
 
@@ -30,26 +31,29 @@ class KeyError25519(ValueError):
     """The bytes are not a public key that may identify a member."""
 
 
-def _is_small_order(encoded: bytes) -> bool:
-    y = int.from_bytes(encoded, "little") & ((1 << 255) - 1)  # the top bit is the sign of x
-    return y % _P in _SMALL_ORDER_Y
-
-
 @dataclass(frozen=True)
 class PublicKey:
     """A member's verification key.
 
     Raises:
-        KeyError25519: when the bytes have the wrong length or encode a small-order point.
+        KeyError25519: when the bytes have the wrong length, encode a small-order point, or are not
+            the canonical encoding of their point.
     """
 
     encoded: bytes
 
     def __post_init__(self) -> None:
         if len(self.encoded) != PUBLIC_KEY_BYTES:
-            raise KeyError25519(f"a public key has {PUBLIC_KEY_BYTES} bytes, not {len(self.encoded)}")
-        if _is_small_order(self.encoded):
+            raise KeyError25519(
+                f"a public key has {PUBLIC_KEY_BYTES} bytes, not {len(self.encoded)}"
+            )
+        y = int.from_bytes(self.encoded, "little") & ((1 << 255) - 1)  # the top bit is x's sign
+        if y % _P in _SMALL_ORDER_Y:
             raise KeyError25519("small-order public key: it would accept signatures on any message")
+        if y >= _P:
+            raise KeyError25519(
+                "non-canonical public key: its y-coordinate is not below 2**255 − 19"
+            )
 
     @cached_property
     def _key(self) -> Ed25519PublicKey:

@@ -8,6 +8,7 @@ that differ in one part draw the same numbers in all others (common random numbe
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import numpy as np
 
@@ -22,11 +23,17 @@ class Streams:
         self.seed = seed
 
     def key(self, *name: str | int) -> bytes:
-        """32 bytes that identify a stream: SHA-256 of the seed and the length-prefixed name."""
+        """32 bytes that identify a stream: SHA-256 of the seed and the length-prefixed name.
+
+        Raises:
+            TypeError: for a part that is neither text nor a whole number.
+        """
         state = hashlib.sha256(f"wardchain/v1/rng:{self.seed}".encode())
         for part in name:
-            text = f"{type(part).__name__}:{part}".encode()
-            state.update(len(text).to_bytes(4, "big") + text)
+            # The kind is written out so that 3 and "3" differ; NumPy's 3 and Python's are one name.
+            text = f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}"
+            encoded = text.encode()
+            state.update(len(encoded).to_bytes(4, "big") + encoded)
         return state.digest()
 
     def stream(self, *name: str | int) -> np.random.Generator:

@@ -26,27 +26,38 @@ DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "u
 """The closed list of element types. Names are NumPy's; bytes are little-endian."""
 
 
-class TensorError(ValueError):
-    """The array has no canonical form: NaN, infinity, or an element type outside `DTYPES`."""
+class TensorError(EncodingError):
+    """The array has no canonical form: NaN, infinity, a bad name, or a type outside `DTYPES`."""
 
 
 def tensor_bytes(name: str, array: NDArray[Any]) -> tuple[str, list[int], bytes]:
-    """Element type, shape and little-endian C-order bytes of one array; −0.0 becomes +0.0.
+    """Element type, shape and little-endian C-order bytes of one array.
+
+    −0.0 becomes +0.0, and every true boolean becomes the byte 1.
 
     Raises:
         TensorError: naming the tensor and the first offending element.
     """
     dtype = array.dtype.name
     if dtype not in DTYPES:
-        raise TensorError(f"tensor {name!r}: element type {dtype} is not one of {', '.join(DTYPES)}")
+        raise TensorError(
+            f"tensor {name!r}: element type {dtype} is not one of {', '.join(DTYPES)}"
+        )
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
         if not finite.all():
             where = tuple(int(i) for i in np.argwhere(~finite)[0])
             raise TensorError(f"tensor {name!r}: element {where} is {array[where]}, not finite")
-        array = array + array.dtype.type(0)  # adding +0 turns −0 into +0 and changes nothing else
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return dtype, [int(size) for size in array.shape], little.tobytes(order="C")
+    little = np.array(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    if little.dtype.kind == "f":
+        # On the bits, not by adding +0: a library that makes the processor flush subnormal numbers
+        # to zero would otherwise change the digest of a model that holds one.
+        width = little.dtype.itemsize
+        bits = little.view(f"<u{width}")
+        bits[bits == 1 << (8 * width - 1)] = 0
+    elif little.dtype.kind == "b":
+        little = little.view(np.uint8) != 0
+    return dtype, [int(size) for size in array.shape], little.tobytes()
 
 
 def model_root(arrays: Arrays) -> Digest:
@@ -71,7 +82,8 @@ def decode_model(data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of `encode_model`, in name order, each owning its memory.
 
     Raises:
-        EncodingError: when the bytes are not the canonical form of a model.
+        EncodingError: when the bytes are not the canonical form of a model; a `TensorError` when
+            they hold NaN or infinity.
     """
     rows = decode(data)
     if not isinstance(rows, list):
@@ -84,21 +96,28 @@ def decode_model(data: bytes) -> dict[str, NDArray[Any]]:
             case _:
                 raise EncodingError("a tensor is [name, dtype, shape, bytes]")
     if encode_model(arrays) != data:
-        raise EncodingError("not canonical: tensors unsorted, repeated, or −0.0 inside")
+        raise EncodingError("not canonical: tensors unsorted or repeated, or −0.0 inside")
     return arrays
 
 
 def _array(name: str, dtype: str, shape: list[Any], body: bytes) -> NDArray[Any]:
     kind = np.dtype(dtype).newbyteorder("<")
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
+    if not all(type(size) is int and size >= 0 for size in shape):  # True is no size
         raise EncodingError(f"tensor {name!r}: shape {shape} is not a list of sizes")
     expected = kind.itemsize
     for size in shape:
         expected *= size
     if len(body) != expected:
         raise EncodingError(f"tensor {name!r}: {len(body)} bytes, shape {shape} needs {expected}")
-    return np.frombuffer(body, dtype=kind).reshape(shape).astype(np.dtype(dtype), copy=True)
+    flat = np.frombuffer(body, dtype=kind)
+    try:  # a size beyond memory beside a size of 0, or more than 64 sizes
+        return flat.reshape(shape).astype(np.dtype(dtype), copy=True)
+    except ValueError as error:
+        raise EncodingError(f"tensor {name!r}: no array has this shape: {error}") from error
 
 
 def _sorted_names(arrays: Arrays) -> list[str]:
-    return sorted(arrays, key=lambda name: name.encode("utf-8"))
+    try:
+        return sorted(arrays, key=lambda name: name.encode("utf-8"))
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise TensorError(f"a tensor's name is not text: {error}") from error

@@ -34,24 +34,25 @@ def transfer_us(size_bytes: int, rate_bps: int) -> int:
 
 def format_us(value_us: int) -> str:
     """A duration as people read it: ``850 µs``, ``41.3 ms``, ``12.4 s``, ``3 min 05 s``."""
+    # Each bound is where the rounded text would reach the next unit: nobody reads "1000.0 ms".
     if value_us < US_PER_MS:
         return f"{value_us} µs"
-    if value_us < US_PER_S:
+    if value_us < US_PER_S - 50:
         return f"{value_us / US_PER_MS:.1f} ms"
-    if value_us < 60 * US_PER_S:
+    if value_us < 60 * US_PER_S - 50 * US_PER_MS:
         return f"{value_us / US_PER_S:.1f} s"
-    minutes, rest_us = divmod(value_us, 60 * US_PER_S)
+    minutes, seconds = divmod(round(value_us / US_PER_S), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest_us // US_PER_S:02d} s"
+    return f"{minutes} min {seconds:02d} s"
 
 
 def format_bytes(size_bytes: int) -> str:
     """A size as people read it, in powers of 1,000: ``312 B``, ``4.1 kB``, ``2.0 MB``."""
     value = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
+        if value < 999.95 or unit == "GB":
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("unreachable: the loop returns at its last unit")

@@ -25,8 +25,18 @@ def event_row(event: Event) -> dict[str, object]:
 
 
 def event_line(event: Event) -> str:
-    """The event's one JSON line. Floats are written with ``repr``, which is exact."""
-    return json.dumps(event_row(event), separators=(",", ":"), allow_nan=False)
+    """The event's one JSON line. Floats are written with ``repr``, which is exact.
+
+    Raises:
+        ValueError: when a field holds NaN, infinity or anything but a plain number, string or
+            boolean (a NumPy integer, say); the message names the event.
+    """
+    try:
+        return json.dumps(event_row(event), separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{event.event}: cannot be written to the trace: {error}: {event}"
+        ) from error
 
 
 class Recorder:
@@ -39,8 +49,9 @@ class Recorder:
 
     def record(self, event: Event) -> None:
         """Append one event."""
+        line = event_line(event)  # first, so that a bad event is in neither the list nor the digest
         self.events.append(event)
-        self._state.update(event_line(event).encode() + b"\n")
+        self._state.update(line.encode() + b"\n")
         for listener in self._listeners:
             listener(event)
 
