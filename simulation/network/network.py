@@ -1,0 +1,239 @@
+"""The cables between all nodes: an uplink queue, a delay, a downlink queue.
+
+A copy of a message passes three stations:
+
+    sender's uplink (a queue) → delay (drawn) → receiver's downlink (a queue)
+
+Both queues are first in, first out. So a broadcast of n − 1 copies serialises on the sender's
+uplink: its k-th copy leaves when the bytes of k copies have been put on the wire. That queue bounds
+the throughput of every protocol in which one replica sends everything to all others.
+
+A whole broadcast is one event in the heap, armed again for the next receiver in order of arrival;
+the arrival times are worked out when it is sent. Queues count nanoseconds, so that a message of a
+kilobyte on a 10 Gbit/s link is not rounded to a whole microsecond; events happen in whole
+microseconds, rounded up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import simpy
+
+from simulation.base.ids import NodeId
+from simulation.base.rng import Streams
+from simulation.base.units import BITS_PER_BYTE
+from simulation.consensus.protocol import Message
+from simulation.network.alarm import Alarm
+from simulation.network.clock import Clock
+from simulation.network.latency import latency_model
+from simulation.network.params import NetworkParams
+from simulation.network.parcel import Count, Parcel
+
+NS_PER_US = 1_000
+NS_PER_S = 1_000_000_000
+
+Accept = Callable[[int, Parcel], None]
+"""Called when a parcel reaches a node's downlink, with the time at which its last bit is in."""
+
+_POSITION_BITS = 20
+_POSITION_MASK = (1 << _POSITION_BITS) - 1
+
+
+class Network:
+    """Everything between the nodes 0 .. ``nodes`` − 1.
+
+    ``sent``, ``delivered`` and ``dropped`` count by the message's kind. A copy counts as delivered
+    when it reaches its receiver's downlink, as dropped when nobody is attached there.
+    """
+
+    def __init__(self, env: Clock, nodes: int, params: NetworkParams, streams: Streams) -> None:
+        self.env = env
+        self.nodes = nodes
+        self.params = params
+        self.sent: dict[str, Count] = {}
+        self.dropped: dict[str, Count] = {}
+        self._landed: dict[str, Count] = {}
+        self._flights: dict[_Flight, None] = {}
+        self._latency = latency_model(params.delays, nodes, streams)
+        self._uplink_bps = params.uplink_bps
+        self._downlink_bps = params.downlink_bps
+        self._uplink_free_ns = [0] * nodes
+        self._downlink_free_ns = [0] * nodes
+        self._ports: list[Accept | None] = [None] * nodes
+
+    # ---- attaching ----------------------------------------------------------------------------
+
+    def attach(self, node: NodeId, receive: Callable[[NodeId, Message], None]) -> None:
+        """Call ``receive(sender, message)`` whenever the last bit of a message is in."""
+        self.connect(node, _Mailbox(self.env, receive).accept)
+
+    def connect(self, node: NodeId, accept: Accept) -> None:
+        """Attach a node that queues for itself: told at arrival when the last bit will be in."""
+        self._ports[node] = accept
+
+    def detach(self, node: NodeId) -> None:
+        """Drop from now on what arrives at ``node``."""
+        self._ports[node] = None
+
+    # ---- sending ------------------------------------------------------------------------------
+
+    def send(self, src: NodeId, dst: NodeId, message: Message, at_us: int | None = None) -> None:
+        """Send one message; to oneself, it arrives at once and touches no cable.
+
+        It is handed to the uplink at ``at_us``, which is never in the past; now when left out.
+        """
+        self.broadcast(src, (dst,), message, at_us)
+
+    def broadcast(
+        self,
+        src: NodeId,
+        dsts: Sequence[NodeId],
+        message: Message,
+        at_us: int | None = None,
+    ) -> None:
+        """Send one message to each of ``dsts``, whose copies leave in that order."""
+        start_us = self.env.now if at_us is None else at_us
+        if src in dsts:
+            own = Parcel(src, message)
+            own.check_us = 0
+            _Flight(self, own, (src,), [start_us << _POSITION_BITS]).launch()
+            dsts = [dst for dst in dsts if dst != src]
+        if not dsts:
+            return
+        parcel = Parcel(src, message)
+        self._count(self.sent, parcel, len(dsts))
+        flight = _Flight(self, parcel, dsts, self._arrivals(src, dsts, parcel, start_us))
+        self._flights[flight] = None
+        flight.launch()
+
+    def _arrivals(
+        self, src: NodeId, dsts: Sequence[NodeId], parcel: Parcel, start_us: int
+    ) -> list[int]:
+        """Arrival time and position of each copy, packed in one integer, in order of arrival."""
+        delays = self._latency.draw_block(src, dsts)
+        if not self._uplink_bps:
+            keys = [
+                ((start_us + delay_us) << _POSITION_BITS) | position
+                for position, delay_us in enumerate(delays)
+            ]
+        else:
+            wire_ns = _wire_ns(parcel.size_bytes, self._uplink_bps)
+            left_ns = max(self._uplink_free_ns[src], start_us * NS_PER_US)
+            keys: list[int] = []
+            for position, delay_us in enumerate(delays):
+                left_ns += wire_ns
+                keys.append((-(-left_ns // NS_PER_US) + delay_us << _POSITION_BITS) | position)
+            self._uplink_free_ns[src] = left_ns
+        keys.sort()
+        return keys
+
+    # ---- arriving -----------------------------------------------------------------------------
+
+    def land(self, parcel: Parcel, dst: NodeId, now_us: int) -> None:
+        """Hand a copy to the downlink of ``dst``, or drop it when nobody is there."""
+        accept = self._ports[dst]
+        if accept is None:
+            self._count(self.dropped, parcel, 1)
+            self._count(self._landed, parcel, -1)  # the flight counts all it carried as landed
+            return
+        if self._downlink_bps and dst != parcel.sender:
+            free_ns = max(self._downlink_free_ns[dst], now_us * NS_PER_US)
+            free_ns += _wire_ns(parcel.size_bytes, self._downlink_bps)
+            self._downlink_free_ns[dst] = free_ns
+            accept(-(-free_ns // NS_PER_US), parcel)
+        else:
+            accept(now_us, parcel)
+
+    def landed(self, flight: _Flight) -> None:
+        """Every copy of a broadcast has arrived."""
+        if flight in self._flights:
+            del self._flights[flight]
+            self._count(self._landed, flight.parcel, len(flight.keys))
+
+    # ---- counting -----------------------------------------------------------------------------
+
+    @property
+    def delivered(self) -> dict[str, Count]:
+        """Copies that have reached a receiver, by kind."""
+        counts = {kind: Count(c.messages, c.bytes) for kind, c in self._landed.items()}
+        for flight in self._flights:
+            self._count(counts, flight.parcel, flight.landed)
+        return {kind: count for kind, count in counts.items() if count.messages}
+
+    @property
+    def in_flight(self) -> dict[str, Count]:
+        """Copies that are on the uplink or under way, by kind."""
+        counts: dict[str, Count] = {}
+        for flight in self._flights:
+            self._count(counts, flight.parcel, len(flight.keys) - flight.landed)
+        return counts
+
+    def _count(self, counts: dict[str, Count], parcel: Parcel, copies: int) -> None:
+        kind = parcel.message.kind
+        count = counts.get(kind)
+        if count is None:
+            count = counts[kind] = Count()
+        count.add(copies, parcel.size_bytes)
+
+
+class _Flight(Alarm):
+    """All copies of one broadcast: one alarm, armed for one receiver after the other."""
+
+    def __init__(
+        self, network: Network, parcel: Parcel, dsts: Sequence[NodeId], keys: list[int]
+    ) -> None:
+        super().__init__(network.env, self._arrive)
+        self.network = network
+        self.parcel = parcel
+        self.dsts = dsts
+        self.keys = keys
+        self.landed = 0
+
+    def launch(self) -> None:
+        """Wait for the first arrival."""
+        self.arm(self.keys[0] >> _POSITION_BITS)
+
+    def _arrive(self, _: simpy.Event) -> None:
+        keys, network, parcel, dsts = self.keys, self.network, self.parcel, self.dsts
+        now_us = network.env.now
+        # Copies that arrive together are handed over together: no event between two of them.
+        while self.landed < len(keys):
+            key = keys[self.landed]
+            if key >> _POSITION_BITS > now_us:
+                self.arm(key >> _POSITION_BITS)
+                return
+            self.landed += 1
+            network.land(parcel, dsts[key & _POSITION_MASK], now_us)
+        network.landed(self)
+
+
+class _Mailbox:
+    """Hands messages over one by one, each when its last bit is in."""
+
+    def __init__(self, env: Clock, receive: Callable[[NodeId, Message], None]) -> None:
+        self._env = env
+        self._receive = receive
+        self._waiting: deque[tuple[int, Parcel]] = deque()
+        self._alarm = Alarm(env, self._ring)
+
+    def accept(self, ready_us: int, parcel: Parcel) -> None:
+        """Take a parcel whose last bit is in at ``ready_us``."""
+        if ready_us == self._env.now and not self._waiting:
+            self._receive(parcel.sender, parcel.message)
+            return
+        self._waiting.append((ready_us, parcel))
+        if len(self._waiting) == 1:
+            self._alarm.arm(ready_us)
+
+    def _ring(self, _: simpy.Event) -> None:
+        parcel = self._waiting.popleft()[1]
+        self._receive(parcel.sender, parcel.message)
+        if self._waiting:
+            self._alarm.arm(self._waiting[0][0])
+
+
+def _wire_ns(size_bytes: int, rate_bps: int) -> int:
+    """Nanoseconds that a message occupies a link, rounded up."""
+    return -(-size_bytes * BITS_PER_BYTE * NS_PER_S // rate_bps)

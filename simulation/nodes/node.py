@@ -1,0 +1,187 @@
+"""A node: one attachment to the network and one processor, first in, first out.
+
+Everything a node does is a job on its processor: checking a received message and handling it,
+signing what it sends, executing a batch. A handler runs when the checks of its message are done;
+what it sends leaves when the signature is made, and the next message waits until then. So a message
+costs one event here, however many stations it passes.
+
+The processor is the part of the machine that speaks the protocol. Training runs on other cores and
+is no job here: a hospital would otherwise miss every vote while it trains.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import simpy
+
+from simulation.base.ids import NodeId
+from simulation.consensus.protocol import Message
+from simulation.network.alarm import Alarm
+from simulation.network.clock import Clock
+from simulation.network.network import Network
+from simulation.network.parcel import UNKNOWN_US, Parcel
+from simulation.nodes.costs import CryptoCosts
+
+M = TypeVar("M", bound=Message)
+
+Job = tuple[int, int, Callable[[Any], object], Any]
+"""When it may start (µs), how long it takes (µs), what to call when it is done, with what."""
+
+
+class Node:
+    """One machine of the federation, attached to the network under its number."""
+
+    def __init__(self, env: Clock, node_id: NodeId, network: Network, costs: CryptoCosts) -> None:
+        self.env = env
+        self.id = node_id
+        self.network = network
+        self.costs = costs
+        self.busy_us = 0
+        """Processor time used so far, in µs."""
+        self._handlers: dict[type, Callable[[Parcel], None]] = {}
+        self._arrived: deque[Job] = deque()
+        self._own: deque[Job] = deque()
+        self._current: Job | None = None
+        self._serving = False
+        self._free_us = 0
+        self._free_before_us = 0
+        self._alarm = Alarm(env, self._done)
+        network.connect(node_id, self._accept)
+
+    # ---- for whoever lives on the node --------------------------------------------------------
+
+    def on(self, message_type: type[M], handler: Callable[[NodeId, M], None]) -> None:
+        """Call ``handler(sender, message)`` for every message of exactly this type."""
+
+        def unpack(parcel: Parcel) -> None:
+            handler(parcel.sender, cast(M, parcel.message))
+
+        self._handlers[message_type] = unpack
+
+    def on_parcel(self, message_type: type, handler: Callable[[Parcel], None]) -> None:
+        """Like `on`, for a handler that wants the parcel that all receivers share."""
+        self._handlers[message_type] = handler
+
+    def send(self, dst: NodeId, message: Message) -> None:
+        """Sign a message, then send it; to oneself, it is handled without either."""
+        if dst == self.id:
+            self.run(0, self._handle, Parcel(self.id, message))
+            return
+        self.broadcast((dst,), message)
+
+    def broadcast(self, dsts: Sequence[NodeId], message: Message) -> None:
+        """Sign a message once, then send a copy to each of ``dsts`` in that order."""
+        sign_us = self.costs.send_us(message)
+        if self._serving:
+            self.charge(sign_us)
+            self.network.broadcast(self.id, dsts, message, self._free_us)
+        else:
+            self.run(sign_us, self._transmit, (dsts, message))
+
+    def charge(self, duration_us: int) -> None:
+        """Lengthen the job that is running now; what is sent afterwards leaves later.
+
+        Raises:
+            RuntimeError: outside of a job; use `run` or `compute` there.
+        """
+        if not self._serving:
+            raise RuntimeError("charge() needs a running job; use run() or compute() instead")
+        self._free_us += duration_us
+        self.busy_us += duration_us
+
+    def run(
+        self, duration_us: int, action: Callable[[Any], object], argument: object = None
+    ) -> None:
+        """Queue a job: ``action(argument)`` is called when its processor time has passed."""
+        now_us = self.env.now
+        job: Job = (now_us, duration_us, action, argument)
+        if self._current is None and not self._serving:
+            self._start(job)
+        elif self._current is not None and self._current[0] > now_us:
+            # The processor only waits for the last bit of a message: this job goes first.
+            self._arrived.appendleft(self._current)
+            self._abandon()
+            self._start(job)
+        else:
+            self._own.append(job)
+
+    def compute(self, duration_us: int) -> simpy.Event:
+        """Queue work on the processor; the event fires when it is done."""
+        event = self.env.event()
+        self.run(duration_us, event.succeed)
+        return event
+
+    # ---- the processor ------------------------------------------------------------------------
+
+    def _accept(self, ready_us: int, parcel: Parcel) -> None:
+        check_us = parcel.check_us
+        if check_us == UNKNOWN_US:
+            check_us = parcel.check_us = self.costs.receive_us(parcel.message)
+        job = (ready_us, check_us, self._handle, parcel)
+        if self._current is None and not self._serving:
+            self._start(job)
+        else:
+            self._arrived.append(job)
+
+    def _start(self, job: Job) -> None:
+        """Begin a job on an idle processor, and go on with what waits when it takes no time."""
+        while True:
+            ready_us, duration_us, action, argument = job
+            free_us = self._free_before_us = self._free_us
+            done_us = max(ready_us, free_us) + duration_us
+            self.busy_us += duration_us
+            self._free_us = done_us
+            if done_us > self.env.now:
+                self._current = job
+                self._alarm.arm(done_us)
+                return
+            self._serving = True
+            action(argument)
+            self._serving = False
+            following = self._next()
+            if following is None:
+                return
+            job = following
+
+    def _done(self, _: simpy.Event) -> None:
+        job = self._current
+        assert job is not None
+        self._current = None
+        self._serving = True
+        job[2](job[3])
+        self._serving = False
+        following = self._next()
+        if following is not None:
+            self._start(following)
+
+    def _next(self) -> Job | None:
+        """Take the waiting job that could start first; a message before a job of the same time."""
+        arrived, own = self._arrived, self._own
+        if arrived and not (own and own[0][0] < arrived[0][0]):
+            return arrived.popleft()
+        return own.popleft() if own else None
+
+    def _abandon(self) -> None:
+        """Forget the current job, which has not begun."""
+        assert self._current is not None
+        self._alarm.disarm()
+        self._alarm = Alarm(self.env, self._done)
+        self.busy_us -= self._current[1]
+        self._free_us = self._free_before_us
+        self._current = None
+
+    def _handle(self, parcel: Parcel) -> None:
+        handler = self._handlers.get(type(parcel.message))
+        if handler is None:
+            raise LookupError(
+                f"node {self.id} has no handler for {type(parcel.message).__name__} "
+                f"from node {parcel.sender}; register one with on()"
+            )
+        handler(parcel)
+
+    def _transmit(self, outgoing: tuple[Sequence[NodeId], Message]) -> None:
+        dsts, message = outgoing
+        self.network.broadcast(self.id, dsts, message, self._free_us)

@@ -1,0 +1,140 @@
+"""The host of one consensus core: feeds it inputs and performs its effects, in order.
+
+The core is a state machine without wires, clocks or disks; this is where they are. Every step of
+the core is a job on its node's processor, so proposals and timers wait their turn as messages do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
+
+from simulation.base.digest import Digest, short
+from simulation.base.ids import ReplicaId
+from simulation.consensus.protocol import (
+    Broadcast,
+    CancelTimer,
+    Decide,
+    Effect,
+    Executed,
+    Input,
+    Propose,
+    Replica,
+    Report,
+    Request,
+    Send,
+    SetTimer,
+    TimerFired,
+    TimerKey,
+)
+from simulation.network.parcel import Parcel
+from simulation.nodes.node import Node
+from simulation.nodes.timers import Timers
+from simulation.trace.events import Decided, Event, Reported
+
+
+class ReplicaHost:
+    """One replica of the consensus protocol on its node.
+
+    Args:
+        node: where it lives; its number is the replica's.
+        core: the protocol.
+        peers: all replicas; a broadcast goes to every one but itself, in this order.
+        messages: the protocol's message types.
+        execute: called with each decision in order; returns the digest of the state after it.
+        record: takes the events for the trace.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        core: Replica[Any],
+        peers: Sequence[ReplicaId],
+        messages: Sequence[type],
+        execute: Callable[[Decide], Digest],
+        record: Callable[[Event], None],
+    ) -> None:
+        self.node = node
+        self.core = core
+        self.timers = Timers(node.env, self._timer_ran_out)
+        self._others = tuple(peer for peer in peers if peer != node.id)
+        self._execute = execute
+        self._record = record
+        self._pending: deque[Input[Any]] = deque()
+        for message_type in messages:
+            node.on_parcel(message_type, self._receive)
+
+    @property
+    def leader(self) -> ReplicaId:
+        """Who, as far as this replica knows, proposes next."""
+        return self.core.leader
+
+    def propose(self, request: Request) -> None:
+        """Have a request of this node ordered."""
+        self.node.run(0, self._step, Propose(request))
+
+    # ---- inputs -------------------------------------------------------------------------------
+
+    def _receive(self, parcel: Parcel) -> None:
+        effects = self.core.step(parcel.received, self.node.env.now)
+        if effects:
+            self._perform(effects)
+
+    def _timer_ran_out(self, key: TimerKey, ticket: int) -> None:
+        self.node.run(0, self._fire, (key, ticket))
+
+    def _fire(self, timer: tuple[TimerKey, int]) -> None:
+        # The core may have cancelled or restarted it while this job was waiting.
+        if self.timers.take(*timer):
+            self._step(TimerFired(timer[0]))
+
+    def _step(self, event: Input[Any]) -> None:
+        effects = self.core.step(event, self.node.env.now)
+        if effects:
+            self._perform(effects)
+
+    # ---- effects ------------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[Effect[Any]]) -> None:
+        """Perform effects, then what follows from them, until nothing does."""
+        pending = self._pending
+        while True:
+            for effect in effects:
+                self._perform_one(effect)
+            if not pending:
+                return
+            effects = self.core.step(pending.popleft(), self.node.env.now)
+
+    def _perform_one(self, effect: Effect[Any]) -> None:
+        match effect:
+            case Broadcast(message):
+                self.node.broadcast(self._others, message)
+            case Send(to, message):
+                self.node.send(to, message)
+            case SetTimer(timer, delay_us):
+                self.timers.set(timer, delay_us)
+            case CancelTimer(timer):
+                self.timers.cancel(timer)
+            case Decide():
+                self._decide(effect)
+            case Report(what, view, seq, detail):
+                self._record(Reported(self.node.env.now, self.node.id, what, view, seq, detail))
+            case _:
+                assert_never(effect)
+
+    def _decide(self, decision: Decide) -> None:
+        node, batch = self.node, decision.batch
+        self._record(
+            Decided(
+                node.env.now,
+                node.id,
+                decision.seq,
+                decision.view,
+                short(batch.digest),
+                len(batch.requests),
+                decision.proposer,
+            )
+        )
+        node.charge(node.costs.executing_us(len(batch.requests)))
+        self._pending.append(Executed(decision.seq, self._execute(decision)))
