@@ -1,0 +1,272 @@
+"""One node's own copy of the ledger.
+
+A replica *executes* what consensus has ordered, signs the header that comes out, and collects the
+other replicas' signatures until a quorum certifies the block. A follower is handed certified
+blocks, believes nothing but the certificate, executes the block itself and compares the roots. Both
+end with the same chain, and both answer questions from their own state only.
+
+Source: the project's protocol, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simulation.base.digest import Digest
+from simulation.base.encoding import Value
+from simulation.base.ids import NodeId, ReplicaId
+from simulation.base.keys import SigningKey
+from simulation.base.merkle import merkle_root
+from simulation.ledger.block import (
+    HEADER_FIELDS,
+    HEADER_VERSION,
+    Attestation,
+    Block,
+    Certificate,
+    Header,
+    Outcome,
+    attest,
+    genesis_header,
+    receipts_root,
+)
+from simulation.ledger.chain import BlockStore
+from simulation.ledger.genesis import Genesis
+from simulation.ledger.runtime import Contract, Execution, Runtime
+from simulation.ledger.transaction import transaction_id
+
+MAX_AHEAD = 1024
+"""Attestations and blocks further than this above the tip are not kept: memory is bounded."""
+
+
+class LedgerFault(Exception):
+    """A block or a file disagrees with what this copy computes; names height and field."""
+
+    def __init__(self, node: str, height: int, field: str, message: str) -> None:
+        super().__init__(f"{node}, height {height}, {field}: {message}")
+        self.node = node
+        self.height = height
+        self.field = field
+        self.message = message
+
+
+class LedgerCopy:
+    """The chain, its state, and the certificates, as one node holds them.
+
+    ``runtime`` may be shared by the copies of a process; see `Runtime`. A store that already holds
+    blocks is executed again from the genesis.
+
+    Raises:
+        LedgerFault: when a stored block does not follow from the blocks before it.
+        StoreError: when the store belongs to another chain or node, or is damaged.
+    """
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        contracts: Mapping[str, Contract],
+        store: BlockStore,
+        node: NodeId,
+        *,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.genesis = genesis
+        self.node = node
+        self.name = genesis.name_of(node)
+        self.store = store
+        self._runtime = runtime or Runtime(contracts)
+        self._state = self._runtime.initial_state(genesis)
+        self.tip: Header = genesis_header(genesis, self._state.root)
+        self._outcomes: dict[Digest, tuple[int, Outcome]] = {}
+        self._votes: dict[int, dict[ReplicaId, Attestation]] = {}
+        self._certified: set[int] = set()
+        self._ahead: dict[int, tuple[Block, Certificate]] = {}
+        store.begin(genesis.encoded, self.name)
+        for height in range(1, store.height + 1):
+            self._replay(store.block(height), height)
+            if store.certificate(height) is not None:
+                self._certified.add(height)
+
+    # ---- reads ----------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        """Of the last block; 0 at the genesis."""
+        return self.tip.height
+
+    def get(self, key: str) -> Value | None:
+        """The current value at a state key, or None."""
+        return self._state.get(key)
+
+    def outcome(self, tx_id: Digest) -> tuple[int, Outcome] | None:
+        """Height and outcome of a transaction, or None while it is in no block.
+
+        A transaction that was ordered more than once keeps its first outcome.
+        """
+        return self._outcomes.get(tx_id)
+
+    def block(self, height: int) -> Block:
+        """The block at ``height``, from 1.
+
+        Raises:
+            StoreError: when there is none.
+        """
+        return self.store.block(height)
+
+    def certificate(self, height: int) -> Certificate | None:
+        """The certificate of the block at ``height``, once there is one."""
+        return self.store.certificate(height)
+
+    # ---- a replica's way ------------------------------------------------------------------------
+
+    def execute(
+        self, transactions: Sequence[bytes], *, view: int, proposer: int, time_us: int
+    ) -> Block | None:
+        """Execute an ordered batch and append its block; None for an empty batch.
+
+        Never fails on what is in the batch: bad bytes get a rejected outcome.
+        """
+        if not transactions:
+            return None
+        time_us = max(self.tip.time_us + 1, time_us)
+        execution = self._run(transactions, time_us)
+        block = self._block(transactions, execution, view, proposer, time_us)
+        self._append(block, execution)
+        return block
+
+    def attest(self, key: SigningKey) -> Attestation:
+        """This replica's signature of the tip.
+
+        It is not counted yet: hand it to `add_attestation` like anybody else's.
+        """
+        return attest(self.tip, self.node, key)
+
+    def add_attestation(self, attestation: Attestation) -> Certificate | None:
+        """Count one replica's signature; return the certificate at the moment it is complete.
+
+        The certificate is returned once and kept. Signatures that are not genuine, or for another
+        block than this copy's, never count; those that arrive before the block wait for it.
+        """
+        height, tip = attestation.height, self.tip.height
+        if not 0 < height <= tip + MAX_AHEAD or height in self._certified:
+            return None
+        if not attestation.is_genuine(self.genesis):
+            return None
+        votes = self._votes.setdefault(height, {})
+        votes.setdefault(attestation.signer, attestation)
+        if height > tip:
+            return None
+        header = self.tip if height == tip else self.store.block(height).header
+        matching = [v for v in votes.values() if (v.view, v.digest) == (header.view, header.digest)]
+        if len(matching) < self.genesis.quorum:
+            return None
+        certificate = Certificate.of(matching, self.genesis.replicas)
+        self._certify(height, certificate)
+        return certificate
+
+    # ---- a follower's way -----------------------------------------------------------------------
+
+    def follow(self, block: Block, certificate: Certificate) -> bool:
+        """Take a certified block from somebody else; True when the chain has grown by it.
+
+        A block that is already known changes nothing; one that is ahead of the tip waits until the
+        gap is filled (then the call that fills it appends both).
+
+        Raises:
+            LedgerFault: when the certificate does not certify the header, or when executing the
+                block gives something else than the header says; the copy is left as it was.
+        """
+        header = block.header
+        if header.chain != self.genesis.chain_id:
+            raise self._fault(header.height, "chain", "a block of another chain")
+        problem = certificate.fault(header, self.genesis)
+        if problem is not None:
+            raise self._fault(header.height, "certificate", problem)
+        if header.height <= self.tip.height:
+            if header.height == 0 or self.store.block(header.height).header != header:
+                raise self._fault(header.height, "header", "certified, but not this copy's block")
+            return False
+        if header.height > self.tip.height + 1:
+            if header.height <= self.tip.height + MAX_AHEAD:
+                self._ahead.setdefault(header.height, (block, certificate))
+            return False
+        self._append_certified(block, certificate)
+        while (waiting := self._ahead.pop(self.tip.height + 1, None)) is not None:
+            self._append_certified(*waiting)
+        return True
+
+    def _append_certified(self, block: Block, certificate: Certificate) -> None:
+        execution = self._checked(block, self.tip.height + 1)
+        self._append(block, execution)
+        self._certify(block.header.height, certificate)
+
+    # ---- shared ---------------------------------------------------------------------------------
+
+    def _certify(self, height: int, certificate: Certificate) -> None:
+        self.store.certify(height, certificate)
+        self._certified.add(height)
+        self._votes.pop(height, None)
+
+    def _run(self, transactions: Sequence[bytes], time_us: int) -> Execution:
+        return self._runtime.execute(
+            self._state,
+            transactions,
+            chain=self.genesis.chain_id,
+            height=self.tip.height + 1,
+            time_us=time_us,
+        )
+
+    def _block(
+        self,
+        transactions: Sequence[bytes],
+        execution: Execution,
+        view: int,
+        proposer: int,
+        time_us: int,
+    ) -> Block:
+        header = Header(
+            version=HEADER_VERSION,
+            chain=self.genesis.chain_id,
+            height=self.tip.height + 1,
+            view=view,
+            parent=self.tip.digest,
+            transaction_root=merkle_root(transactions),
+            state_root=execution.staged.root,
+            receipts_root=receipts_root(transactions, execution.outcomes),
+            proposer=proposer,
+            time_us=time_us,
+        )
+        return Block(header, tuple(transactions), execution.outcomes)
+
+    def _checked(self, block: Block, height: int) -> Execution:
+        """Execute somebody's block and compare everything that can be recomputed."""
+        header = block.header
+        if header.time_us <= self.tip.time_us:
+            raise self._fault(height, "time_us", f"{header.time_us} is not after the parent's")
+        if not block.transactions:
+            raise self._fault(height, "transactions", "a block without transactions")
+        execution = self._run(block.transactions, header.time_us)
+        mine = self._block(
+            block.transactions, execution, header.view, header.proposer, header.time_us
+        )
+        for name in HEADER_FIELDS:
+            if getattr(header, name) != getattr(mine.header, name):
+                raise self._fault(height, name, "executing the block gives another value")
+        if block.outcomes != mine.outcomes:
+            raise self._fault(height, "outcomes", "executing the block gives other outcomes")
+        return execution
+
+    def _append(self, block: Block, execution: Execution) -> None:
+        self.store.append(block)
+        self._advance(block, execution)
+
+    def _replay(self, block: Block, height: int) -> None:
+        self._advance(block, self._checked(block, height))
+
+    def _advance(self, block: Block, execution: Execution) -> None:
+        self._state.commit(execution.staged)
+        self.tip = block.header
+        for data, outcome in zip(block.transactions, block.outcomes, strict=True):
+            self._outcomes.setdefault(transaction_id(data), (block.header.height, outcome))
+
+    def _fault(self, height: int, field: str, message: str) -> LedgerFault:
+        return LedgerFault(self.name, height, field, message)

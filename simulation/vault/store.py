@@ -1,0 +1,120 @@
+"""A content-addressed store: the address of an object is a digest of its bytes.
+
+The ledger names objects by address; whoever fetches one recomputes the address, so a vault can lose
+an object but not change it unnoticed.
+
+Source: CIDv1 (https://github.com/multiformats/cid) with the dag-cbor codec, sha2-256 and base32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+CODEC = "dag-cbor"
+
+
+class VaultError(Exception):
+    """The object is not there, or its bytes are not what its address says."""
+
+
+def cid_of(data: bytes) -> str:
+    """The address of these bytes: CIDv1, dag-cbor, sha2-256, in lower-case base32."""
+    # The library takes a tenth of a second to import; commands that need no vault must not wait.
+    from multiformats import CID, multihash
+
+    return str(CID("base32", 1, CODEC, multihash.digest(data, "sha2-256")))
+
+
+class Vault(Protocol):
+    """What every vault offers."""
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes and return their address."""
+        ...
+
+    def get(self, cid: str) -> bytes:
+        """The bytes at an address, checked against it.
+
+        Raises:
+            VaultError: when they are missing or altered.
+        """
+        ...
+
+    def has(self, cid: str) -> bool:
+        """Whether there is an object at the address (altered or not)."""
+        ...
+
+    def cids(self) -> list[str]:
+        """All addresses, sorted."""
+        ...
+
+
+class MemoryVault:
+    """Objects in a dictionary."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes and return their address."""
+        cid = cid_of(data)
+        self._objects[cid] = data
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        """The bytes at an address; see `Vault.get`."""
+        if cid not in self._objects:
+            raise VaultError(f"{cid}: no such object")
+        return _checked(cid, self._objects[cid])
+
+    def has(self, cid: str) -> bool:
+        """Whether there is an object at the address."""
+        return cid in self._objects
+
+    def cids(self) -> list[str]:
+        """All addresses, sorted."""
+        return sorted(self._objects)
+
+
+class DirectoryVault:
+    """One file per object, named by its address."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes and return their address."""
+        cid = cid_of(data)
+        file = self._path / cid
+        if not file.exists():
+            file.write_bytes(data)
+        return cid
+
+    def get(self, cid: str) -> bytes:
+        """The bytes at an address; see `Vault.get`."""
+        if not self.has(cid):
+            raise VaultError(f"{cid}: no such object")
+        return _checked(cid, (self._path / cid).read_bytes())
+
+    def has(self, cid: str) -> bool:
+        """Whether there is an object at the address."""
+        # Addresses come from the ledger, where anybody may have written them: no path separators.
+        return cid.isalnum() and (self._path / cid).is_file()
+
+    def cids(self) -> list[str]:
+        """All addresses, sorted."""
+        return sorted(self._files())
+
+    def _files(self) -> Iterator[str]:
+        for file in self._path.iterdir():
+            if file.is_file():
+                yield file.name
+
+
+def _checked(cid: str, data: bytes) -> bytes:
+    if cid_of(data) != cid:
+        raise VaultError(f"{cid}: the bytes are not what the address says")
+    return data
