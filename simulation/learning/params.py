@@ -1,0 +1,170 @@
+"""What a configuration may say about learning: model, training, privacy, and its virtual cost.
+
+Nothing heavy is imported here, so that a configuration can be checked in milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Union
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogisticParams:
+    """Logistic regression: one linear layer."""
+
+    kind: Literal["logistic"] = "logistic"
+    """Names this model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MlpParams:
+    """A multilayer perceptron with one output."""
+
+    kind: Literal["mlp"] = "mlp"
+    """Names this model."""
+    hidden: tuple[int, ...] = (64, 32)
+    """Units of each hidden layer, from the input to the output."""
+    activation: Literal["relu", "tanh", "gelu"] = "tanh"
+    """Function after each hidden layer. Bounded ones suit DP-SGD (Papernot et al., AAAI 2021)."""
+    norm: Literal["none", "layer"] = "none"
+    """Normalisation after each hidden layer. Batch normalisation is not offered: it mixes records,
+    so that clipping one record's gradient no longer bounds that record's influence."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden or any(units < 1 for units in self.hidden):
+            raise ValueError(
+                f"hidden: needs at least one layer of at least one unit, got {list(self.hidden)}; "
+                "use kind: logistic for a model without hidden layers"
+            )
+
+
+ModelParams = Union[LogisticParams, MlpParams]
+"""Every model that a configuration may name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingParams:
+    """Local training between two aggregations. The optimiser starts afresh in every round."""
+
+    optimizer: Literal["sgd"] = "sgd"
+    """Stochastic gradient descent."""
+    learning_rate: float = 0.1
+    """Step size, above 0."""
+    momentum: float = 0.0
+    """Share of the last step that is kept, at least 0 and below 1."""
+    batch_size: int = 32
+    """Records in a batch. Under differential privacy the expected number: batches are then drawn by
+    Poisson sampling, otherwise from a fresh shuffle of the records."""
+    local_epochs: int | None = None
+    """Passes over the hospital's records in a round; 1 when local_steps is not given either."""
+    local_steps: int | None = None
+    """Batches in a round, the same for every hospital; instead of local_epochs."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate: must be above 0, got {self.learning_rate}; try 0.1")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: must be at least 0 and below 1, got {self.momentum}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: must be at least 1, got {self.batch_size}")
+        if self.local_epochs is not None and self.local_steps is not None:
+            raise ValueError("local_epochs: give this or local_steps, not both")
+        for name, value in (("local_epochs", self.local_epochs), ("local_steps", self.local_steps)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: must be at least 1, got {value}")
+
+    def steps(self, records: int) -> int:
+        """Optimiser steps of one round at a hospital with so many training records."""
+        if self.local_steps is not None:
+            return self.local_steps
+        return (self.local_epochs or 1) * -(-records // self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoPrivacy:
+    """Training without differential privacy."""
+
+    kind: Literal["none"] = "none"
+    """Names this choice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DpSgdParams:
+    """DP-SGD at the hospital: clipped gradients, Gaussian noise, Poisson sampling.
+
+    Protects each record of a hospital against everyone outside it, under adding or removing one
+    record. Give a target ``epsilon`` or a ``noise_multiplier``. The number of records of a hospital
+    is treated as public. Source: Abadi et al., "Deep Learning with Differential Privacy", CCS 2016.
+    """
+
+    kind: Literal["dp_sgd"] = "dp_sgd"
+    """Names this choice."""
+    epsilon: float | None = None
+    """Target for all steps of all planned rounds together; the noise is calibrated to it."""
+    noise_multiplier: float | None = None
+    """Standard deviation of the noise in units of max_grad_norm, instead of a target."""
+    delta: float = 1e-5
+    """Probability with which the guarantee may fail; below 1 / (10 x records of any hospital)."""
+    max_grad_norm: float = 1.0
+    """Norm to which each record's gradient is clipped, above 0."""
+    unit: Literal["record"] = "record"
+    """What is protected: one record."""
+    secure_rng: bool = False
+    """Draw the key of noise and sampling from the operating system instead of the run's seed. Then
+    the run cannot be reproduced; without it, who knows the seed can subtract the noise."""
+
+    def __post_init__(self) -> None:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError(
+                "epsilon: give either epsilon (a target over all rounds) or noise_multiplier; "
+                "use kind: none for no privacy"
+            )
+        for name, value in (
+            ("epsilon", self.epsilon),
+            ("noise_multiplier", self.noise_multiplier),
+            ("max_grad_norm", self.max_grad_norm),
+        ):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}: must be > 0, got {value}; use kind: none for no privacy")
+        if not 0 < self.delta < 1:
+            raise ValueError(f"delta: must be between 0 and 1, got {self.delta}; usual is 1e-5")
+
+
+PrivacyParams = Union[NoPrivacy, DpSgdParams]
+"""Every kind of privacy that a configuration may name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComputeParams:
+    """What local training costs in virtual time. A model, not a measurement of this machine."""
+
+    device_gflops: float = 5.0
+    """Sustained speed of a hospital's processor in 10^9 floating-point operations per second."""
+    flops_per_example_parameter: float = 6.0
+    """Operations for one record and one parameter: 2 forward, 4 backward (Kaplan et al., 2020)."""
+    private_factor: float = 5.0
+    """How many times longer a step takes under DP-SGD; per-record gradients cost 4 to 6 times."""
+    step_overhead_us: int = 200
+    """Time of a step that does not depend on its size, in microseconds."""
+    round_overhead_ms: float = 50.0
+    """Time to prepare a round (load, check, set up), in milliseconds."""
+    speed_spread: float = 0.25
+    """How unequal hospitals are: standard deviation of the logarithm of their speed; 0 is equal."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("device_gflops", self.device_gflops),
+            ("flops_per_example_parameter", self.flops_per_example_parameter),
+            ("private_factor", self.private_factor),
+        ):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}: must be above 0, got {value}")
+        for name, value in (
+            ("step_overhead_us", self.step_overhead_us),
+            ("round_overhead_ms", self.round_overhead_ms),
+            ("speed_spread", self.speed_spread),
+        ):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name}: must be at least 0, got {value}")

@@ -1,0 +1,262 @@
+"""One hospital's private learner: arrays of the global model in, arrays of a local model out.
+
+`Trainer.train` is a pure function of the arrays, the round and the history: calling it twice gives
+the same bytes, so an update can be sent again without spending more privacy. Nothing is kept
+between rounds; the optimiser starts afresh, and the account is the caller's.
+
+Sources: McMahan et al., AISTATS 2017 (local SGD); Abadi et al., CCS 2016 (DP-SGD);
+Li et al., MLSys 2020 (FedProx).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from simulation.base.ids import HospitalId, hospital_name
+from simulation.base.rng import Streams
+from simulation.base.tensors import model_root
+from simulation.learning.cost import hospital_speed, training_us
+from simulation.learning.metrics import Scores
+from simulation.learning.models import build_model, load_arrays, model_arrays, refuse_coupled
+from simulation.learning.params import (
+    ComputeParams,
+    DpSgdParams,
+    ModelParams,
+    PrivacyParams,
+    TrainingParams,
+)
+from simulation.learning.privacy import PrivacyPlan, plan
+from simulation.learning.records import Records
+from simulation.learning.update import ModelUpdate, Spend
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class BudgetSpent(ValueError):
+    """Training once more would release more than the plan of the whole run allows."""
+
+
+class Trainer:
+    """Trains and scores one model on one hospital's records.
+
+    Raises:
+        ValueError: when the privacy asked for cannot be given (see `privacy.plan`).
+    """
+
+    def __init__(
+        self,
+        shard: Records,
+        model: ModelParams,
+        training: TrainingParams,
+        privacy: PrivacyParams,
+        rounds: int,
+        streams: Streams,
+    ) -> None:
+        _settle_torch()
+        self.hospital: HospitalId = shard.hospital
+        self.plan: PrivacyPlan | None = None
+        self._shard = shard
+        self._training = training
+        self._rounds = rounds
+        self._targeted = False
+        self._streams = self._private_streams = streams
+        self._module = build_model(model, len(shard.features), seed=0)
+        self._per_record: nn.Module | None = None
+        if isinstance(privacy, DpSgdParams):
+            self.plan = plan(privacy, training, len(shard.train_y), rounds, shard.hospital)
+            self._targeted = privacy.epsilon is not None
+            self._per_record = _with_record_gradients(build_model(model, len(shard.features), 0))
+            if privacy.secure_rng:
+                self._private_streams = Streams(int.from_bytes(os.urandom(32), "big"))
+
+    @property
+    def examples(self) -> int:
+        """Training records of this hospital."""
+        return len(self._shard.train_y)
+
+    def train(
+        self,
+        arrays: Arrays,
+        round: int,  # noqa: A002 - the field's word
+        history: Sequence[Spend] = (),
+        proximal_mu: float = 0.0,
+    ) -> ModelUpdate:
+        """One round of local training from the global model ``arrays``.
+
+        ``history`` is everything this hospital has released so far; ``proximal_mu`` pulls the
+        local model towards the global one (FedProx).
+
+        Raises:
+            BudgetSpent: when there is an ε target and the planned rounds are used up.
+            ValueError: when the arrays are not those of the model.
+        """
+        if self.plan is None:
+            return self._train_plainly(arrays, round, proximal_mu)
+        self._check_budget(self.plan, history)
+        return self._train_privately(self.plan, arrays, round, proximal_mu)
+
+    def scores(self, arrays: Arrays, split: Literal["train", "test"] = "test") -> Scores:
+        """True labels and predicted probabilities of this hospital's rows, shape (rows,) each."""
+        load_arrays(self._module, arrays)
+        shard = self._shard
+        x, y = (shard.test_x, shard.test_y) if split == "test" else (shard.train_x, shard.train_y)
+        with torch.no_grad():
+            logits = self._module(torch.from_numpy(x.copy())).squeeze(-1)
+        return y, torch.sigmoid(logits.double()).numpy()
+
+    def training_us(self, compute: ComputeParams) -> int:
+        """Virtual duration of one round at this hospital, in microseconds."""
+        private = self.plan is not None
+        batch = min(self._training.batch_size, self.examples)
+        return training_us(
+            compute,
+            steps=self._training.steps(self.examples),
+            batch_size=batch,
+            parameters=sum(p.numel() for p in self._module.parameters()),
+            private=private,
+            speed=hospital_speed(compute, self.hospital, self._streams),
+        )
+
+    # ---- without differential privacy -----------------------------------------------------------
+
+    def _train_plainly(self, arrays: Arrays, number: int, mu: float) -> ModelUpdate:
+        module = self._module
+        load_arrays(module, arrays)
+        optimizer = self._sgd(module)
+        pull = _proximal(module, mu)
+        x, y = self._tensors()
+        steps = self._training.steps(self.examples)
+        rng = self._streams.stream("learning", "batches", self.hospital, number)
+        for rows in _shuffled(rng, self.examples, self._training.batch_size, steps):
+            optimizer.zero_grad()
+            _loss(module, x[rows], y[rows], "mean").backward()
+            pull()
+            optimizer.step()
+        return ModelUpdate(model_arrays(module), self.examples, steps, None)
+
+    # ---- with differential privacy --------------------------------------------------------------
+
+    def _train_privately(
+        self, planned: PrivacyPlan, arrays: Arrays, number: int, mu: float
+    ) -> ModelUpdate:
+        from simulation.learning.dpsgd import KeyedOptimizer
+
+        wrapped = self._per_record
+        assert wrapped is not None, "built together with the plan"
+        module: nn.Module = wrapped._module  # pyright: ignore[reportPrivateUsage, reportAssignmentType]
+        load_arrays(module, arrays)
+        # The name holds all that the update depends on, so that two updates of one round from
+        # different models never share their noise and cannot be subtracted.
+        name = ("learning", self.hospital, number, model_root(arrays).hex(), repr(mu))
+        optimizer = KeyedOptimizer(
+            self._sgd(module),
+            planned,
+            expected_batch=planned.sampling_rate * self.examples,
+            noise=self._private_streams.stream(*name, "noise"),
+            after_noise=_proximal(module, mu),
+        )
+        x, y = self._tensors()
+        x.requires_grad_()  # else the hooks warn at the first layer, which has no gradient to pass
+        rng = self._private_streams.stream(*name, "sampling")
+        for rows in _poisson(rng, self.examples, planned.sampling_rate, planned.steps):
+            optimizer.zero_grad(set_to_none=True)
+            _loss(wrapped, x[rows], y[rows], "sum").backward()
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return ModelUpdate(model_arrays(module), self.examples, planned.steps, planned.release)
+
+    def _check_budget(self, planned: PrivacyPlan, history: Sequence[Spend]) -> None:
+        done = sum(spend.steps for spend in history)
+        if self._targeted and done + planned.steps > planned.steps * self._rounds:
+            raise BudgetSpent(
+                f"{hospital_name(self.hospital)} has released {done} steps; one more round of "
+                f"{planned.steps} passes the {self._rounds} rounds that its epsilon is planned for"
+            )
+
+    def _sgd(self, module: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            module.parameters(),
+            lr=self._training.learning_rate,
+            momentum=self._training.momentum,
+        )
+
+    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return (
+            torch.tensor(self._shard.train_x),
+            torch.tensor(self._shard.train_y, dtype=torch.float32),
+        )
+
+
+def _settle_torch() -> None:
+    """One thread and deterministic kernels: float addition is not associative."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+    if not torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(True)
+
+
+def _with_record_gradients(module: nn.Module) -> nn.Module:
+    from simulation.learning.dpsgd import record_gradients
+
+    refuse_coupled(module)
+    return record_gradients(module)
+
+
+def _loss(
+    module: nn.Module, x: torch.Tensor, y: torch.Tensor, reduction: Literal["mean", "sum"]
+) -> torch.Tensor:
+    """Binary cross-entropy; each record's term depends on that record alone."""
+    logits = module(x)
+    assert logits.shape == (len(y), 1), "one logit for each record"
+    return nn.functional.binary_cross_entropy_with_logits(
+        logits.squeeze(-1), y, reduction=reduction
+    )
+
+
+def _proximal(module: nn.Module, mu: float) -> Callable[[], None]:
+    """Adds FedProx's ``mu (w − w_global)`` to the gradients that are there when it is called.
+
+    It is added to gradients and not to the loss: per-record gradients do not see a term of the loss
+    that does not run through a layer, and FedProx would silently be FedAvg.
+    """
+    start = [parameter.detach().clone() for parameter in module.parameters()]
+
+    def pull() -> None:
+        if not mu:
+            return
+        for parameter, origin in zip(module.parameters(), start, strict=True):
+            assert parameter.grad is not None, "called after the gradients are there"
+            parameter.grad.add_(parameter.detach() - origin, alpha=mu)
+
+    return pull
+
+
+def _shuffled(
+    rng: np.random.Generator, records: int, batch_size: int, steps: int
+) -> Iterator[torch.Tensor]:
+    """``steps`` batches of row numbers: a fresh shuffle for each pass, the last batch shorter."""
+    passes = math.ceil(steps / math.ceil(records / batch_size))
+    left = steps
+    for _ in range(passes):
+        order = torch.from_numpy(rng.permutation(records))
+        for start in range(0, records, batch_size):
+            if not left:
+                return
+            left -= 1
+            yield order[start : start + batch_size]
+
+
+def _poisson(
+    rng: np.random.Generator, records: int, rate: float, steps: int
+) -> Iterator[torch.Tensor]:
+    """``steps`` batches in which each record is, independently, with probability ``rate``."""
+    for _ in range(steps):
+        yield torch.from_numpy(np.flatnonzero(rng.random(records) < rate))

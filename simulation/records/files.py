@@ -1,0 +1,64 @@
+"""Where the original files lie, and the proof that they are the original ones.
+
+Many public copies of clinical data sets are altered (missing values turned into 0, rows dropped),
+so a file is used only when its SHA-256 is the one pinned in its source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulation.records.errors import DataError
+
+ENVIRONMENT = "WARDCHAIN_DATA"
+"""Names the folder that replaces the user's cache folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One original file of a source."""
+
+    path: str
+    """Path inside the data folder, e.g. ``heart-disease-uci/processed.va.data``."""
+    sha256: str
+    """Hexadecimal digest of the original bytes."""
+    size_bytes: int
+    """Their number."""
+
+
+def data_root() -> Path:
+    """The folder of data sets: ``WARDCHAIN_DATA``, else ``wardchain`` in the user's cache."""
+    chosen = os.environ.get(ENVIRONMENT, "")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if cache else Path.home() / ".cache") / "wardchain"
+
+
+def read_original(file: SourceFile, source: str, root: Path | None = None) -> bytes:
+    """The bytes of an original file.
+
+    Raises:
+        DataError: when the file is absent, unreadable or altered; the message names its path and
+            what to do.
+    """
+    path = (data_root() if root is None else root) / file.path
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"data: {source} needs the file {path}, which cannot be read ({error.strerror}); run "
+            f"'wardchain data fetch {source}' or set {ENVIRONMENT} to the folder that holds "
+            f"{file.path}"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != file.sha256:
+        raise DataError(
+            f"data: {path} is not the original file of {source}: expected SHA-256 {file.sha256}, "
+            f"got {found} ({len(data)} bytes, original {file.size_bytes}). Many public copies are "
+            f"altered; delete it and run 'wardchain data fetch {source}'"
+        )
+    return data

@@ -1,0 +1,94 @@
+"""A hospital's own records, and the federation of all of them.
+
+A shard is the only place where records live: what leaves a hospital is computed from it elsewhere.
+Printing one shows counts, never a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.base.ids import HospitalId
+from simulation.records.errors import DataError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Shard:
+    """The private records of one hospital, split and scaled. The arrays are read-only.
+
+    Raises:
+        DataError: when shapes disagree, a value is not finite, or a label is not 0 or 1.
+    """
+
+    hospital: HospitalId
+    """Whose records these are."""
+    train_x: NDArray[np.float32]
+    """Training inputs, shape (rows, features)."""
+    train_y: NDArray[np.int64]
+    """Training labels, shape (rows,), 0 or 1."""
+    test_x: NDArray[np.float32]
+    """Test inputs, shape (rows, features)."""
+    test_y: NDArray[np.int64]
+    """Test labels, shape (rows,), 0 or 1."""
+    features: tuple[str, ...]
+    """Names of the inputs, in column order."""
+    name: str = ""
+    """The site's name in the source, e.g. ``cleveland``; empty when it has none."""
+
+    def __post_init__(self) -> None:
+        for split, x, y in (
+            ("training", self.train_x, self.train_y),
+            ("test", self.test_x, self.test_y),
+        ):
+            if x.shape != (len(y), len(self.features)):
+                raise DataError(
+                    f"hospital {self.hospital}: {split} inputs have shape {x.shape}, "
+                    f"expected ({len(y)}, {len(self.features)})"
+                )
+            if not len(y):
+                raise DataError(
+                    f"hospital {self.hospital}: no {split} rows; use fewer hospitals, a larger "
+                    "min_size or another test_fraction"
+                )
+            if not np.isfinite(x).all():
+                raise DataError(f"hospital {self.hospital}: a {split} input is not a finite number")
+            if not np.isin(y, (0, 1)).all():
+                raise DataError(f"hospital {self.hospital}: a {split} label is neither 0 nor 1")
+            x.setflags(write=False)
+            y.setflags(write=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Shard(hospital={self.hospital}, name={self.name!r}, train={len(self.train_y)}, "
+            f"test={len(self.test_y)}, features={len(self.features)})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Federation:
+    """The shards of all hospitals, in hospital order, and what may be said about them in public."""
+
+    source: str
+    """The ``kind`` of the source."""
+    shards: tuple[Shard, ...]
+    """One for each hospital, from 0."""
+    notes: tuple[str, ...] = ()
+    """Warnings that belong beside every result, e.g. that normalisation was not private."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs; the same at every hospital."""
+        return self.shards[0].features
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self.shards)
+
+    def __getitem__(self, hospital: HospitalId) -> Shard:
+        return self.shards[hospital]

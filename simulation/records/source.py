@@ -1,0 +1,41 @@
+"""What the program knows about a source: licence, provenance, files, and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulation.records.files import SourceFile
+from simulation.records.table import Table
+
+
+@dataclass(frozen=True)
+class Download:
+    """How a source's files are fetched from their original home."""
+
+    url: str
+    """Address of the archive or file at the data's original home."""
+    members: dict[str, str]
+    """Member of the archive to the `SourceFile.path` that it becomes; ``""`` for a plain file."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of records."""
+
+    kind: str
+    """The name in a configuration."""
+    title: str
+    """What it is, in one line."""
+    hospitals: str
+    """How many hospitals it knows, in words."""
+    licence: str
+    """Under which terms it may be used."""
+    provenance: str
+    """Who made it, where it lives, how to cite it."""
+    read: Callable[[], Table]
+    """All its rows. Raises `DataError` when a file is absent or altered."""
+    files: tuple[SourceFile, ...] = ()
+    """Its original files; none when it ships with the program."""
+    download: Download | None = None
+    """Where they are fetched; none when there is nothing to fetch."""

@@ -1,0 +1,35 @@
+"""A source's rows before they are dealt to hospitals: numbers, labels, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """Rows of one source, complete and numeric."""
+
+    features: tuple[str, ...]
+    """Names of the inputs, in column order."""
+    x: Rows
+    """Inputs, shape (rows, features), in the source's own units."""
+    y: Labels
+    """Labels, shape (rows,), 0 or 1."""
+    low: Rows
+    """Published lower end of each input's range, shape (features,)."""
+    high: Rows
+    """Published upper end of each input's range, shape (features,)."""
+    site: Index | None = None
+    """Number of each row's hospital, shape (rows,); none when the source knows no hospitals."""
+    sites: tuple[str, ...] = ()
+    """Names of the source's hospitals, in order of their numbers."""
+
+    def __repr__(self) -> str:
+        return f"Table(rows={len(self.y)}, features={len(self.features)}, sites={len(self.sites)})"
