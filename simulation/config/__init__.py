@@ -1,1 +1,1 @@
-"""An experiment as data: strict YAML in, one frozen `Experiment` out, or one clear `ConfigError`."""
+"""An experiment as data: strict YAML in, one frozen `Experiment` or one clear `ConfigError` out."""

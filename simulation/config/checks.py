@@ -1,0 +1,60 @@
+"""Rules that hold between sections, where no single part can see a contradiction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.config.errors import Problem
+from simulation.config.experiment import Experiment
+from simulation.consensus.registry import PROTOCOLS
+from simulation.learning.params import DpSgdParams
+
+
+def contradictions(experiment: Experiment) -> Iterator[Problem]:
+    """Everything that two sections say against each other."""
+    yield from _replicas(experiment)
+    yield from _updates(experiment)
+    yield from _privacy(experiment)
+
+
+def _replicas(experiment: Experiment) -> Iterator[Problem]:
+    if experiment.ledger.kind == "none":
+        return
+    protocol = PROTOCOLS[experiment.consensus.kind]
+    n, hospitals = experiment.replicas, experiment.hospitals
+    if n > hospitals:
+        yield Problem(
+            ("consensus", "replicas"),
+            f"must be at most the number of hospitals ({hospitals}), got {n}; every replica is a "
+            "hospital",
+        )
+    elif n < protocol.min_replicas:
+        yield Problem(
+            ("hospitals",),
+            f"{hospitals} are too few: {protocol.name} needs at least {protocol.min_replicas} "
+            f"replicas{_because(protocol.name)}; use hospitals >= {protocol.min_replicas}, "
+            "consensus.kind: sequencer, or ledger: none",
+        )
+
+
+def _because(protocol: str) -> str:
+    return " (n = 3f + 1 with f = 1)" if protocol == "pbft" else ""
+
+
+def _updates(experiment: Experiment) -> Iterator[Problem]:
+    quorum, hospitals = experiment.federation.min_updates, experiment.hospitals
+    if quorum > hospitals:
+        yield Problem(
+            ("federation", "min_updates"),
+            f"must be at most the number of hospitals ({hospitals}), got {quorum}; no round could "
+            "close",
+        )
+
+
+def _privacy(experiment: Experiment) -> Iterator[Problem]:
+    if isinstance(experiment.privacy, DpSgdParams) and not experiment.federation.uses_own_apps:
+        yield Problem(
+            ("privacy", "kind"),
+            "dp_sgd is carried out by the program's own ClientApp, but another app is named; use "
+            "privacy: none and protect the records in your own app",
+        )

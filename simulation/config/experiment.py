@@ -1,0 +1,99 @@
+"""One experiment: the parameters of every part, and the few that belong to none.
+
+Every field below is a section of a configuration file, in this order. A section's parameters are
+declared, documented and validated in the module that uses them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from simulation.consensus.pbft.params import PbftParams
+from simulation.consensus.registry import ConsensusParams
+from simulation.federation.params import FederationParams
+from simulation.learning.params import (
+    ComputeParams,
+    ModelParams,
+    NoPrivacy,
+    PrivacyParams,
+    TrainingParams,
+)
+from simulation.network.params import NetworkParams
+from simulation.nodes.costs import CryptoCosts
+from simulation.nodes.params import CommitLedger, LedgerParams
+from simulation.records.params import DataParams, NaturalParams, PartitionParams
+
+MAX_HOSPITALS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A federation of hospitals, what it learns and on what machinery."""
+
+    name: str
+    """Short name of the experiment, the same as its file's: letters, digits, ``-`` and ``_``."""
+
+    seeds: tuple[int, ...] = (42,)
+    """One run for each seed. They are no part of the configuration's hash."""
+
+    hospitals: int
+    """Number of hospitals. Each holds its records, trains, and keeps a copy of the ledger."""
+
+    data: DataParams
+    """Where the records come from."""
+
+    partition: PartitionParams = NaturalParams()
+    """How the records are dealt to the hospitals."""
+
+    model: ModelParams
+    """What the hospitals train together."""
+
+    training: TrainingParams = TrainingParams()
+    """How a hospital trains between two aggregations."""
+
+    privacy: PrivacyParams = NoPrivacy()
+    """What protects a hospital's records in the updates that leave it."""
+
+    federation: FederationParams = FederationParams()
+    """Rounds, aggregation strategy, deadline, and the Flower apps to run."""
+
+    ledger: LedgerParams = CommitLedger()
+    """What of a round goes to the ledger; ``none`` is plain federated learning."""
+
+    consensus: ConsensusParams = PbftParams()
+    """How the replicas of the ledger agree on one order. Unused with ``ledger: none``."""
+
+    network: NetworkParams = NetworkParams()
+    """Cables between the nodes: latency and bandwidth."""
+
+    compute: ComputeParams = ComputeParams()
+    """What training costs in virtual time."""
+
+    crypto: CryptoCosts = CryptoCosts()
+    """What cryptography and execution cost in virtual time."""
+
+    def __post_init__(self) -> None:
+        """Check the fields that belong to no part."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
+            raise ValueError(
+                f"name: must be 1 to 64 letters, digits, '-' or '_', got {self.name!r}; "
+                "run directories are named after it"
+            )
+        if not self.seeds:
+            raise ValueError("seeds: is empty; list at least one, e.g. [42]")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: one is listed twice in {list(self.seeds)}; remove it")
+        if not all(0 <= seed < 2**63 for seed in self.seeds):
+            raise ValueError(f"seeds: must be between 0 and 2^63 - 1, got {list(self.seeds)}")
+        if not 1 <= self.hospitals <= MAX_HOSPITALS:
+            raise ValueError(
+                f"hospitals: must be between 1 and {MAX_HOSPITALS}, got {self.hospitals}"
+            )
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the ledger: hospitals 0 to n - 1; 0 with ``ledger: none``."""
+        if self.ledger.kind == "none":
+            return 0
+        return self.hospitals if self.consensus.replicas is None else self.consensus.replicas
