@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 from flwr.app import Context
 
@@ -17,10 +18,10 @@ from simulation.federation.setting import Setting, setting_for
 
 @lru_cache(maxsize=4)
 def _build(config: str, seed: int) -> Setting:
-    from simulation.config.load import load_experiment
+    from simulation.config.load import load
     from simulation.world import make_setting
 
-    return make_setting(load_experiment(config), seed)
+    return make_setting(load(Path(config)), seed)
 
 
 def _from_run_config(run_config: Mapping[str, object]) -> Setting:

@@ -31,7 +31,7 @@ from simulation.base.tensors import Arrays, model_root
 from simulation.config.experiment import Experiment
 from simulation.consensus import registry
 from simulation.consensus.quorum import byzantine_quorum
-from simulation.contracts import CONTRACTS
+from simulation.contracts import default_contracts
 from simulation.federation.grid import SimGrid
 from simulation.federation.identity import RUN_ID, SERVER_NODE, flower_node
 from simulation.federation.learner import FlowerLearner
@@ -46,6 +46,7 @@ from simulation.learning.train import Trainer
 from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
+from simulation.ledger.runtime import Runtime
 from simulation.network.network import Network
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.hospital import Hospital, Outbox
@@ -54,11 +55,11 @@ from simulation.nodes.messages import Order
 from simulation.nodes.node import Node
 from simulation.nodes.params import CommitLedger
 from simulation.nodes.replica import ReplicaHost
-from simulation.records import load
+from simulation.records.load import load
 from simulation.trace.events import Event, Measured
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
-from simulation.vault.store import Vault
+from simulation.vault.store import DirectoryVault, MemoryVault, Vault
 
 SETTLE_US = 600_000_000
 """Virtual time after the last round within which all ledger copies have to agree."""
@@ -180,7 +181,7 @@ class _World:
     def _make_vault(self) -> Vault | None:
         if not isinstance(self.experiment.ledger, CommitLedger):
             return None
-        return Vault(None if self.out is None else self.out / "vault")
+        return MemoryVault() if self.out is None else DirectoryVault(self.out / "vault")
 
     def _build_ledger(self, ledger: CommitLedger) -> None:
         consensus = self.experiment.consensus
@@ -190,11 +191,15 @@ class _World:
         genesis = self._genesis(keys, replicas)
         if self.out is not None:
             (self.out / "genesis.cbor").write_bytes(genesis.encoded)
+        # Copies that share a runtime share one real execution of a block; each is charged for it.
+        contracts = default_contracts()
+        runtime = Runtime(contracts)
         peers = range(replicas)
         followers = range(replicas, len(self.nodes))
         feeders = spec.tolerates(replicas) + 1
         for node, key in zip(self.nodes, keys, strict=True):
-            copy = LedgerCopy(genesis, CONTRACTS, self._store(ledger, node.id, genesis), node.id)
+            store = self._store(ledger, node.id)
+            copy = LedgerCopy(genesis, contracts, store, node.id, runtime=runtime)
             service = LedgerService(node, copy, key, ledger.expiry_blocks, self.recorder.record)
             self.services.append(service)
             if node.id >= replicas:
@@ -228,13 +233,14 @@ class _World:
             replicas=replicas,
             quorum=quorum,
             task={
+                "name": params.name,
                 "initial_root": initial,
                 "rounds": params.federation.rounds,
                 "strategy": params.federation.strategy,
             },
         )
 
-    def _store(self, ledger: CommitLedger, node: NodeId, genesis: Genesis) -> BlockStore:
+    def _store(self, ledger: CommitLedger, node: NodeId) -> BlockStore:
         if self.out is None or ledger.store == "memory":
             return MemoryStore()
         folder = self.out / "ledger"
@@ -273,12 +279,14 @@ class _World:
     def _duration_us(self, hospital: HospitalId, order: Order) -> int:
         """Virtual time of an order at a hospital; evaluating counts as one forward pass."""
         compute, trainer = self.experiment.compute, self.setting.trainer_of(hospital)
+        if order.trains:
+            return trainer.training_us(compute)
         return training_us(
             compute,
-            steps=trainer.steps if order.trains else 1,
-            batch_size=self.experiment.training.batch_size,
+            steps=1,
+            batch_size=trainer.examples,
             parameters=parameter_count(self.setting.initial),
-            private=trainer.plan is not None and order.trains,
+            private=False,
             speed=hospital_speed(compute, hospital, self.streams),
         )
 
@@ -315,7 +323,7 @@ class _World:
             invariants = self._check()
         finally:
             for service in self.services:
-                service.copy.close()
+                service.copy.store.close()
         events = self.recorder.events
         return Outcome(
             metrics=metric_rows(events),

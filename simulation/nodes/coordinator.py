@@ -18,7 +18,7 @@ import simpy
 from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
-from simulation.contracts.task import TASK, round_state
+from simulation.contracts.rounds import read_round, task_name
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Order, Reply, is_training
 from simulation.nodes.node import Node
@@ -231,12 +231,14 @@ class Coordinator:
         copy = ledger.copy
 
         def committed() -> bool:
-            state = round_state(copy, reply.round)
-            return state is not None and (reply.hospital in state.commits or state.is_closed)
+            state = read_round(copy, reply.round)
+            return state is not None and (
+                reply.hospital in state.commits or state.status != "open"
+            )
 
         yield ledger.when(committed)
-        state = round_state(copy, reply.round)
-        verdict = check_update(reply, state, copy.genesis.chain_id, TASK)
+        state = read_round(copy, reply.round)
+        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy))
         if verdict.accepted and self._vault is not None:
             self._vault.put(reply.model)
         self._record(

@@ -16,7 +16,7 @@ import simpy
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
-from simulation.contracts.task import TASK, commitment, round_state
+from simulation.contracts.rounds import commitment, read_round, task_name
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Learner, Order, Product, Reply
 from simulation.nodes.node import Node
@@ -123,13 +123,10 @@ class Hospital:
     def _wait_for_base(self, ledger: LedgerService, order: Order) -> Process:
         """Wait until the round is open under a certificate; say what is wrong with the model."""
         copy, number = ledger.copy, order.round
-
-        def opened() -> bool:
-            state = round_state(copy, number)
-            return state is not None and ledger.is_certified(state.opened_height)
-
-        yield ledger.when(opened)
-        state = round_state(copy, number)
+        yield ledger.when(lambda: read_round(copy, number) is not None)
+        height = copy.height
+        yield ledger.when(lambda: ledger.is_certified(height))
+        state = read_round(copy, number)
         assert state is not None, "the condition waited for holds"
         if self.node.id not in state.eligible:
             return "not-eligible"
@@ -139,10 +136,18 @@ class Hospital:
         self, ledger: LedgerService, order: Order, product: Product, salt: bytes
     ) -> Generator[simpy.Event, Any, Executed]:
         base_root = root_of(order.model)
-        chain, me = ledger.copy.genesis.chain_id, self.node.id
+        copy, me = ledger.copy, self.node.id
         body: dict[str, Value] = {
             "round": order.round,
-            "commitment": commitment(chain, TASK, order.round, base_root, me, product.root, salt),
+            "commitment": commitment(
+                copy.genesis.chain_id,
+                task_name(copy),
+                order.round,
+                base_root,
+                me,
+                product.root,
+                salt,
+            ),
             "base_root": base_root,
             "nbytes": len(product.model),
             "examples": product.examples,
@@ -182,12 +187,14 @@ class Hospital:
         copy = ledger.copy
 
         def settled() -> bool:
-            state = round_state(copy, reply.round)
-            return state is not None and (reply.hospital in state.commits or state.is_closed)
+            state = read_round(copy, reply.round)
+            return state is not None and (
+                reply.hospital in state.commits or state.status != "open"
+            )
 
         yield ledger.when(settled)
-        state = round_state(copy, reply.round)
-        verdict = check_update(reply, state, copy.genesis.chain_id, TASK)
+        state = read_round(copy, reply.round)
+        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy))
         if verdict.accepted and self.vault is not None:
             self.vault.put(reply.model)
         self._record(

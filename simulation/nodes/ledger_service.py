@@ -19,7 +19,7 @@ from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.keys import SigningKey
 from simulation.consensus.protocol import Decide, Request
-from simulation.ledger.block import Certificate
+from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
 from simulation.ledger.transaction import Transaction
 from simulation.nodes.messages import Attest, PushBlock, Submit
@@ -156,20 +156,22 @@ class LedgerService:
             self._appended()
             attestation = self.copy.attest(self._key)
             self.node.broadcast(self._peers, Attest(attestation))
-            self._certify(self.copy.add_attestation(attestation))
+            self._count(attestation)
             self._changed()
         return tagged_hash(Tag.STATE, self.copy.tip.digest)
 
     def _on_attest(self, sender: NodeId, message: Attest) -> None:
         if message.attestation.signer == sender:
-            self._certify(self.copy.add_attestation(message.attestation))
+            self._count(message.attestation)
 
-    def _certify(self, certificate: Certificate | None) -> None:
+    def _count(self, attestation: Attestation) -> None:
+        """Count a signature; when it completes a certificate, pass the block on to followers."""
+        certificate = self.copy.add_attestation(attestation)
         if certificate is None:
             return
-        self._certified(certificate)
+        self._certified(attestation.height, certificate)
         if self._followers:
-            block = self.copy.block(certificate.height)
+            block = self.copy.block(attestation.height)
             self.node.broadcast(self._followers, PushBlock(block, certificate))
         self._changed()
 
@@ -197,7 +199,7 @@ class LedgerService:
             )
             return False
         self._appended()
-        self._certified(pushed.certificate)
+        self._certified(pushed.block.header.height, pushed.certificate)
         self._changed()
         return True
 
@@ -213,6 +215,6 @@ class LedgerService:
             )
         )  # fmt: skip
 
-    def _certified(self, certificate: Certificate) -> None:
-        now, signers = self.node.env.now, len(certificate.signers)
-        self._record(BlockCertified(now, self.node.id, certificate.height, signers))
+    def _certified(self, height: int, certificate: Certificate) -> None:
+        now, signers = self.node.env.now, len(certificate.signatures)
+        self._record(BlockCertified(now, self.node.id, height, signers))

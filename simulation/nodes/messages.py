@@ -76,7 +76,7 @@ class PushBlock:
 
     @property
     def verifications(self) -> int:
-        return len(self.certificate.signers) + len(self.block.transactions)
+        return len(self.certificate.signatures) + len(self.block.transactions)
 
     @property
     def hashed_bytes(self) -> int:

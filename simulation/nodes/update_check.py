@@ -15,7 +15,7 @@ from functools import lru_cache
 from simulation.base.digest import Digest
 from simulation.base.encoding import EncodingError
 from simulation.base.tensors import TensorError, decode_model, model_root
-from simulation.contracts.task import RoundState, commitment
+from simulation.contracts.rounds import RoundState, commitment
 from simulation.nodes.messages import Reply
 
 
@@ -50,9 +50,11 @@ def check_update(reply: Reply, state: RoundState | None, chain: Digest, task: st
         return Verdict(False, "no-commitment")
     try:
         root = root_of(reply.model)
-    except (EncodingError, TensorError):
-        return Verdict(False, "not-canonical")
-    opened = commitment(chain, task, reply.round, state.base_root, reply.hospital, root, reply.salt)
+        opened = commitment(
+            chain, task, reply.round, state.base_root, reply.hospital, root, reply.salt
+        )
+    except (EncodingError, TensorError, ValueError):
+        return Verdict(False, "malformed")
     if opened != stored.commitment:
         return Verdict(False, "opening-mismatch", root)
     if reply.examples != stored.examples:
