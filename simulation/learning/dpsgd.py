@@ -13,6 +13,9 @@ An empty batch is released like any other: its sum is zero, its noise is not.
 Source: Abadi et al., CCS 2016, algorithm 1; the sampler is in `train`.
 """
 
+# Opacus hangs its gradients on parameters as attributes that PyTorch's types do not know.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -57,9 +60,9 @@ class KeyedOptimizer(DPOptimizer):
     def clip_and_accumulate(self) -> None:
         """Drop gradients that are not finite, clip the others, and sum them."""
         gradients: list[torch.Tensor] = self.grad_samples
-        finite = torch.stack(
-            [torch.isfinite(g.reshape(len(g), -1)).all(dim=1) for g in gradients]
-        ).all(dim=0)
+        finite = torch.stack([torch.isfinite(g.flatten(1)).all(dim=1) for g in gradients]).all(
+            dim=0
+        )
         if not finite.all():
             for parameter, gradient in zip(self.params, gradients, strict=True):
                 clean: Any = torch.zeros_like(gradient)

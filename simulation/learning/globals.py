@@ -8,7 +8,7 @@ every run, and must not disturb whoever draws next.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 
 @contextmanager
-def seeded_globals(seed: int) -> Iterator[None]:
+def seeded_globals(seed: int) -> Generator[None]:
     """Seed Python's, NumPy's and PyTorch's global generators; put their states back afterwards."""
     python_state = random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is the subject here
