@@ -96,14 +96,15 @@ class Status:
     round: int
     """The last round that was opened; 0 before the first."""
     is_open: bool
-    root: Digest
-    """The model that the next round starts from: the last closed round's result."""
+    root: Digest | None
+    """The model that the next round starts from: the last closed round's result, and before round 1
+    the genesis task's initial root. None there when the genesis leaves it to the first round."""
 
 
 def status(state: Reader) -> Status:
     """Where the task stands, by this copy."""
     match state.get(STATUS_KEY):
-        case {"round": int(number), "open": bool(is_open), "root": bytes(root)}:
+        case {"round": int(number), "open": bool(is_open), "root": bytes() | None as root}:
             return Status(number, is_open, root)
         case _:
             raise AssertionError("the contract writes its status at height 0")

@@ -72,14 +72,17 @@ class TaskContract:
         """Write the task's parameters.
 
         Raises:
-            ValueError: when the genesis task lacks ``name`` (text) or ``initial_root`` (32 bytes).
+            ValueError: when the genesis task lacks ``name`` (text) or ``initial_root`` (32 bytes, or
+                null when the initial model is the server app's own affair).
         """
         match genesis.task:
-            case {"name": str(), "initial_root": bytes(root)} if len(root) == DIGEST_BYTES:
+            case {"name": str(), "initial_root": None | bytes() as root} if (
+                root is None or len(root) == DIGEST_BYTES
+            ):
                 state.put(PARAMETERS_KEY, genesis.task)
                 _put_status(state, Status(0, False, root))
             case _:
-                raise ValueError("task: needs name (text) and initial_root (32 bytes)")
+                raise ValueError("task: needs name (text) and initial_root (32 bytes or null)")
 
     def call(
         self, state: Journal, context: Context, action: str, body: Mapping[str, Value]
@@ -114,11 +117,11 @@ def _open(state: Journal, body: Mapping[str, Value]) -> None:
         raise Rejected("round-still-open")
     if number != now.round + 1:
         raise Rejected("wrong-round")
-    if base_root != now.root:
+    if now.root not in (None, base_root):
         raise Rejected("wrong-base")
     if any(role_of(state, hospital) != "hospital" for hospital in eligible):
         raise Rejected("not-a-hospital")
-    _put_status(state, Status(number, True, now.root))
+    _put_status(state, Status(number, True, base_root))
     _put_round(state, number, "open", base_root, eligible)
 
 
