@@ -26,7 +26,7 @@ class Clock(simpy.Environment):
         """Virtual time in µs."""
         return cast("int", self._now)
 
-    def run(self, until: simpy.Event | float | None = None) -> Any:  # noqa: ANN401 (SimPy's type)
+    def run(self, until: simpy.Event | float | None = None) -> Any:
         """Process events until none is left, until a time, or until an event has happened.
 
         Returns:

@@ -14,17 +14,23 @@ UNKNOWN_US = -1
 class Parcel:
     """A message on its way. Everything that is the same for every receiver is computed once."""
 
-    __slots__ = ("check_us", "message", "received", "sender", "size_bytes")
+    __slots__ = ("_received", "check_us", "message", "sender", "size_bytes")
 
     def __init__(self, sender: NodeId, message: Message) -> None:
         self.sender = sender
         self.message = message
         self.size_bytes = message.size_bytes
-        self.received = Receive(sender, message)
-        """The input that a consensus core gets: immutable, so that all receivers share it."""
         self.check_us = UNKNOWN_US
         """Processor time to check the message, filled in by the first receiver: all nodes of a
         network have the same cost model (a slow node multiplies it on its own account)."""
+        self._received: Receive[Message] | None = None
+
+    @property
+    def received(self) -> Receive[Message]:
+        """The input that a consensus core gets: immutable, so that all receivers share it."""
+        if self._received is None:
+            self._received = Receive(self.sender, self.message)
+        return self._received
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 from simulation.base.digest import Digest, short
-from simulation.base.ids import ReplicaId
+from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import (
     Broadcast,
     CancelTimer,
@@ -32,6 +32,9 @@ from simulation.network.parcel import Parcel
 from simulation.nodes.node import Node
 from simulation.nodes.timers import Timers
 from simulation.trace.events import Decided, Event, Reported
+
+FastReceive = Callable[[NodeId, Any, int], Sequence[Effect[Any]]]
+"""`simulation.consensus.protocol.FastReplica.receive`, for cores that have it."""
 
 
 class ReplicaHost:
@@ -62,6 +65,7 @@ class ReplicaHost:
         self._execute = execute
         self._record = record
         self._pending: deque[Input[Any]] = deque()
+        self._fast: FastReceive | None = getattr(core, "receive", None)
         for message_type in messages:
             node.on_parcel(message_type, self._receive)
 
@@ -77,7 +81,11 @@ class ReplicaHost:
     # ---- inputs -------------------------------------------------------------------------------
 
     def _receive(self, parcel: Parcel) -> None:
-        effects = self.core.step(parcel.received, self.node.env.now)
+        now_us = self.node.env.now
+        if self._fast is not None:
+            effects = self._fast(parcel.sender, parcel.message, now_us)
+        else:
+            effects = self.core.step(parcel.received, now_us)
         if effects:
             self._perform(effects)
 
