@@ -209,6 +209,14 @@ def test_bytes_that_are_not_canonical_are_refused(data: str, what: str) -> None:
         decode(bytes.fromhex(data))
 
 
+def test_strictness_does_not_rest_on_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder re-encodes: a library that became lenient would not make two byte strings one."""
+    monkeypatch.setattr("dag_cbor.decode", lambda data: 0)
+    assert decode(b"\x00") == 0
+    with pytest.raises(EncodingError, match="not canonical"):
+        decode(b"\x18\x00")
+
+
 def test_links_are_refused() -> None:
     """Ledger objects hold content addresses as text: tag 42 would be a second form of them."""
     link = bytes.fromhex(
