@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import simpy
 from flwr.app import Context, RecordDict
 
 from simulation.base.ids import HospitalId, NodeId, node_name
@@ -47,6 +46,7 @@ from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
 from simulation.ledger.runtime import Runtime
+from simulation.network.clock import Clock
 from simulation.network.network import Network
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.hospital import Hospital, Outbox
@@ -132,11 +132,11 @@ def simulate(
     """
     logging.getLogger("flwr").setLevel(logging.ERROR)
     check_strategy_args(experiment.federation)
-    world = _World(experiment, seed, make_setting(experiment, seed), out, listeners, outboxes or {})
+    world = World(experiment, seed, make_setting(experiment, seed), out, listeners, outboxes or {})
     return world.run()
 
 
-class _World:
+class World:
     """All parts of one run. The constructor wires, `run` runs."""
 
     def __init__(
@@ -152,7 +152,7 @@ class _World:
         self.setting = setting
         self.streams = Streams(seed)
         self.recorder = Recorder(listeners)
-        self.env = simpy.Environment()
+        self.env = Clock()
         self.hospitals = setting.hospitals
         self.coordinator_id: NodeId = self.hospitals
         self.out = out
@@ -258,9 +258,7 @@ class _World:
             state=RecordDict(),
             run_config={},
         )
-        learner = FlowerLearner(
-            hospital, self.client_app, context, self.streams, self._duration_us
-        )
+        learner = FlowerLearner(hospital, self.client_app, context, self.streams, self._duration_us)
         ledger = self.experiment.ledger
         everyone = isinstance(ledger, CommitLedger) and ledger.verifiers == "all"
         others = [h for h in range(self.hospitals) if h != hospital] if everyone else []

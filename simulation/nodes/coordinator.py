@@ -232,9 +232,7 @@ class Coordinator:
 
         def committed() -> bool:
             state = read_round(copy, reply.round)
-            return state is not None and (
-                reply.hospital in state.commits or state.status != "open"
-            )
+            return state is not None and (reply.hospital in state.commits or state.status != "open")
 
         yield ledger.when(committed)
         state = read_round(copy, reply.round)

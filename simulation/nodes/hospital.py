@@ -188,9 +188,7 @@ class Hospital:
 
         def settled() -> bool:
             state = read_round(copy, reply.round)
-            return state is not None and (
-                reply.hospital in state.commits or state.status != "open"
-            )
+            return state is not None and (reply.hospital in state.commits or state.status != "open")
 
         yield ledger.when(settled)
         state = read_round(copy, reply.round)
@@ -227,4 +225,3 @@ class Hospital:
                     steps=int(claim["steps"]),
                 )
             )
-

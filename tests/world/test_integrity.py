@@ -1,0 +1,83 @@
+"""What a hospital sends is what it committed, or everybody honest refuses it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from simulation.base.tensors import decode_model, encode_model
+from simulation.trace.events import RoundClosed, UpdateChecked
+from simulation.world import simulate
+
+
+def scaled(reply):
+    """Other bytes than were committed: every weight doubled."""
+    arrays = {name: array * 2 for name, array in decode_model(reply.model).items()}
+    return dataclasses.replace(reply, model=encode_model(arrays))
+
+
+def one_bit(reply):
+    data = bytearray(reply.model)
+    data[-1] ^= 1
+    return dataclasses.replace(reply, model=bytes(data))
+
+
+def resalted(reply):
+    return dataclasses.replace(reply, salt=bytes(32))
+
+
+def short_salt(reply):
+    return dataclasses.replace(reply, salt=b"no")
+
+
+def heavier(reply):
+    return dataclasses.replace(reply, examples=reply.examples * 100)
+
+
+def garbage(reply):
+    return dataclasses.replace(reply, model=b"\x00not a model")
+
+
+@pytest.mark.parametrize("dishonest", [scaled, one_bit, resalted, short_salt, heavier, garbage])
+def test_other_bytes_than_committed_are_refused_by_every_honest_node(experiment, dishonest):
+    """A hospital that sends other bytes than it committed is rejected by every honest hospital."""
+    outcome = simulate(experiment, 1, outboxes={2: dishonest})
+    checks = [e for e in outcome.events if isinstance(e, UpdateChecked)]
+    about_it = [e for e in checks if e.hospital == 2]
+    assert {e.by for e in about_it} == {0, 1, 3, 4}
+    assert not any(e.accepted for e in about_it)
+    assert all(e.accepted for e in checks if e.hospital != 2)
+    closed = [e for e in outcome.events if isinstance(e, RoundClosed)]
+    assert [(e.accepted, e.rejected) for e in closed] == [(3, 1)] * experiment.federation.rounds
+
+
+def test_a_refused_update_is_not_in_the_model(experiment):
+    """The model is that of the others alone, whatever the refused update held."""
+    doubled = simulate(experiment, 1, outboxes={2: scaled})
+    broken = simulate(experiment, 1, outboxes={2: garbage})
+    assert encode_model(doubled.arrays) == encode_model(broken.arrays)
+
+
+def test_a_copied_update_does_not_open_the_copycats_commitment(experiment):
+    """The hospital's id and its secret salt are in the commitment: a copy opens nothing."""
+    seen = {}
+
+    def remember(reply):
+        seen[reply.round] = reply
+        return reply
+
+    def copycat(reply):
+        source = seen.get(reply.round)
+        if source is None:
+            return reply
+        return dataclasses.replace(reply, model=source.model, salt=source.salt)
+
+    outcome = simulate(experiment, 1, outboxes={0: remember, 3: copycat})
+    copied = [
+        e.accepted
+        for e in outcome.events
+        if isinstance(e, UpdateChecked) and e.hospital == 3 and e.round in seen
+    ]
+    assert copied
+    assert not any(copied)

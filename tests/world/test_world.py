@@ -1,0 +1,181 @@
+"""Whole runs: what must hold between any two of them, and within each."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from simulation.base.tensors import model_root
+from simulation.consensus.pbft.params import PbftParams
+from simulation.consensus.sequencer.params import SequencerParams
+from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams
+from simulation.nodes.hospital import HospitalError
+from simulation.nodes.params import CommitLedger, NoLedger
+from simulation.trace.events import (
+    BlockAppended,
+    Measured,
+    PhaseEnded,
+    PrivacySpent,
+    RoundClosed,
+    TransactionExecuted,
+    UpdateChecked,
+    UpdateLate,
+)
+from simulation.world import simulate
+
+
+def only(outcome, kind):
+    return [event for event in outcome.events if isinstance(event, kind)]
+
+
+def test_the_model_is_the_same_with_and_without_consensus(experiment):
+    """With consensus and without, the learned model is the same, bit for bit, when none is late."""
+    private = dataclasses.replace(
+        experiment, model=MlpParams(hidden=(4,)), privacy=DpSgdParams(noise_multiplier=1.0)
+    )
+    with_ledger = simulate(private, 7)
+    without = simulate(dataclasses.replace(private, ledger=NoLedger()), 7)
+    assert model_root(with_ledger.arrays) == model_root(without.arrays)
+    assert with_ledger.virtual_us > without.virtual_us
+
+
+def test_another_seed_gives_another_run(experiment):
+    first, again, other = (simulate(experiment, seed) for seed in (1, 1, 2))
+    assert first.trace_digest == again.trace_digest
+    assert first.metrics == again.metrics
+    assert first.trace_digest != other.trace_digest
+    assert model_root(first.arrays) != model_root(other.arrays)
+
+
+SCRIPT = """
+import dataclasses, sys
+from tests.world.conftest import small_experiment
+from simulation.world import simulate
+print(simulate(small_experiment(), 5).trace_digest)
+"""
+
+
+def test_the_trace_digest_survives_another_process_and_hash_seed():
+    """Same configuration and seed: equal digest in another process, under another hash seed."""
+    digests = set()
+    for hash_seed in ("0", "4242"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        result = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        digests.add(result.stdout.strip())
+    assert len(digests) == 1
+    assert len(digests.pop()) == 64
+
+
+def test_every_hospital_keeps_an_equal_certified_ledger(experiment):
+    outcome = simulate(experiment, 1)
+    heads = {(e.height, e.header) for e in only(outcome, BlockAppended)}
+    heights = [height for height, _ in heads]
+    assert len(heights) == len(set(heights)), "one header at each height, whoever appended it"
+    assert outcome.summary["ledger"]["copies"] == 5
+    assert {"agreement", "certificates"} <= set(outcome.invariants)
+
+
+def test_hospitals_outside_the_replica_set_follow_certified_blocks(experiment):
+    """The replica set may be smaller than the set of hospitals; the others follow."""
+    committee = dataclasses.replace(experiment, hospitals=6, consensus=PbftParams(replicas=4))
+    outcome = simulate(committee, 3)
+    by_node = {e.node: e.height for e in only(outcome, BlockAppended)}
+    assert set(by_node) == set(range(7))
+    assert len(set(by_node.values())) == 1
+    assert only(outcome, RoundClosed)[-1].accepted == 6
+    assert outcome.summary["messages"]["block"]["messages"] > 0
+
+
+def test_the_round_goes_the_same_way_under_another_protocol(experiment):
+    pbft = simulate(experiment, 1)
+    ordered = dataclasses.replace(experiment, consensus=SequencerParams())
+    sequencer = simulate(ordered, 1)
+    assert model_root(pbft.arrays) == model_root(sequencer.arrays)
+    assert "pre-prepare" not in sequencer.summary["messages"]
+
+
+def test_each_transaction_of_a_round_is_on_the_ledger_once(experiment):
+    outcome = simulate(experiment, 1)
+    kinds = [e.kind for e in only(outcome, TransactionExecuted) if e.accepted]
+    rounds = experiment.federation.rounds
+    assert kinds.count("task.open") == rounds
+    assert kinds.count("task.commit") == rounds * experiment.hospitals
+    assert kinds.count("task.aggregate") == rounds
+
+
+def test_phases_of_a_hospital_follow_each_other(experiment):
+    """The phases of a round tile its time: download, consensus, train, consensus, upload."""
+    outcome = simulate(experiment, 1)
+    mine = [e for e in only(outcome, PhaseEnded) if (e.hospital, e.round) == (2, 1)]
+    assert [e.phase for e in mine] == ["download", "consensus", "train", "consensus", "upload"]
+    for before, after in zip(mine, mine[1:], strict=False):
+        assert after.start_us == before.t_us
+
+
+def test_privacy_is_that_of_the_whole_history(experiment):
+    private = dataclasses.replace(experiment, privacy=DpSgdParams(epsilon=3.0))
+    spent = [e.epsilon for e in only(simulate(private, 1), PrivacySpent) if e.hospital == 0]
+    assert len(spent) == 2
+    assert spent[0] < spent[1] <= 3.0
+    assert spent[1] < 2 * spent[0], "the epsilons of rounds are never added"
+
+
+def test_a_late_update_is_not_used_and_the_round_goes_on(experiment, vary):
+    """Deadlines are virtual time: a slow hospital misses its round, visibly."""
+    slow = dataclasses.replace(
+        vary(round_deadline_s=0.4, rounds=3), compute=ComputeParams(speed_spread=1.5)
+    )
+    outcome = simulate(slow, 1)
+    closed = only(outcome, RoundClosed)
+    assert len(closed) == 3
+    assert any(e.late for e in closed)
+    assert all(e.accepted + e.late == 4 for e in closed)
+    assert only(outcome, UpdateLate)
+
+
+def test_a_round_below_its_quorum_is_void_and_keeps_the_model(vary):
+    outcome = simulate(vary(round_deadline_s=0.001), 1)
+    assert [e.outcome for e in only(outcome, RoundClosed)] == ["void", "void"]
+    start = [e.value for e in only(outcome, Measured) if e.round == 0]
+    end = [e.value for e in only(outcome, Measured) if e.round == 2]
+    assert start == end
+
+
+def test_an_exception_in_a_client_app_names_hospital_round_and_time(vary):
+    foreign = vary(
+        client_app="tests.world.foreign_apps:failing_client_app",
+        server_app="tests.world.foreign_apps:server_app",
+    )
+    with pytest.raises(HospitalError, match="disk is full") as caught:
+        simulate(foreign, 1)
+    assert (caught.value.hospital, caught.value.round) == (2, 2)
+    assert caught.value.t_us > 0
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_all_checks_of_honest_updates_succeed(experiment):
+    checks = only(simulate(experiment, 1), UpdateChecked)
+    assert all(e.accepted for e in checks)
+    assert len(checks) == 2 * 4 * 4, "each update by three other hospitals and the coordinator"
+
+
+def test_verifying_by_the_coordinator_alone_is_a_choice(experiment):
+    quiet = dataclasses.replace(
+        experiment, ledger=CommitLedger(store="memory", verifiers="coordinator")
+    )
+    assert {e.by for e in only(simulate(quiet, 1), UpdateChecked)} == {4}
+
+
+def test_fedprox_pulls_the_model_to_the_base(vary):
+    free = simulate(vary(strategy="FedProx", strategy_args={"proximal_mu": 0.0}), 1)
+    held = simulate(vary(strategy="FedProx", strategy_args={"proximal_mu": 5.0}), 1)
+    distance = [float(np.abs(outcome.arrays["output.weight"]).sum()) for outcome in (free, held)]
+    assert distance[0] != distance[1]
