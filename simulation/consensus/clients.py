@@ -6,8 +6,9 @@ Both are plain data structures without effects, so that each protocol keeps its 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
-from simulation.base.ids import NodeId
+from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import Batch, Request, RequestKey
 
 CLIENT_WINDOW = 4096
@@ -56,7 +57,7 @@ class ExactlyOnce:
                 fresh.append(request)
         if len(fresh) == len(batch.requests):
             return batch
-        return Batch(tuple(fresh), batch.time_us)
+        return replace(batch, requests=tuple(fresh))
 
     def copy(self) -> ExactlyOnce:
         """An independent copy."""
@@ -99,7 +100,7 @@ class Batcher:
             return 0
         return max(0, self._queue[0][1] + self.max_age_us - now_us)
 
-    def take(self, now_us: int) -> Batch:
+    def take(self, now_us: int, view: int = 0, proposer: ReplicaId = 0) -> Batch:
         """Close a batch: the oldest requests within the limits, at least one."""
         requests: list[Request] = []
         size_bytes = 0
@@ -112,7 +113,7 @@ class Batcher:
             requests.append(request)
             size_bytes += request.size_bytes
         self._bytes -= size_bytes
-        return Batch(tuple(requests), now_us)
+        return Batch(tuple(requests), now_us, view, proposer)
 
     def drop(self, keys: set[RequestKey]) -> None:
         """Forget queued requests that were ordered by somebody else."""

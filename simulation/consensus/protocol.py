@@ -4,8 +4,12 @@ A replica is a deterministic state machine: the host feeds it one input at a tim
 effects that it returns, in order. The same inputs give the same effects, so every test can be a
 plain dialogue and every run can be replayed.
 
-    inputs    Propose · Receive · TimerFired · Executed
-    effects   Send · Broadcast · SetTimer · CancelTimer · Decide · Report
+    inputs    Propose · Receive · TimerFired · Executed · Restarted · Loaded
+    effects   Send · Broadcast · SetTimer · CancelTimer · Decide · Report · Load
+
+The host keeps a *journal*: every decided batch by sequence number, as durable as its ledger. A core
+keeps only what the protocol still needs; for a replica that lags behind it asks its host to `Load`
+a stretch of the journal, and gets it back as `Loaded`.
 
 Vocabulary: a *request* is what a client wants ordered (here: one ledger transaction, opaque bytes);
 a *batch* is what one consensus instance orders; the outcome is *decide*.
@@ -57,12 +61,18 @@ class Batch:
     """In execution order; empty for a null request (§4.4)."""
     time_us: int
     """Virtual time at the proposer when it closed the batch. The ledger makes it increasing."""
+    view: int = 0
+    """The view (term, round) in which it was first proposed. Part of the digest, so that replicas
+    that decide it in different views still record the same one."""
+    proposer: ReplicaId = 0
+    """Who first proposed it."""
 
     @cached_property
     def digest(self) -> Digest:
-        """Identifies the batch: time and the digests of its requests, in order."""
-        body = b"".join(request.digest for request in self.requests)
-        return tagged_hash(Tag.BATCH, self.time_us.to_bytes(8, "big"), body)
+        """Identifies the batch: time, view, proposer and its requests' digests, in order."""
+        body = b"".join([request.digest for request in self.requests])
+        head = b"%d/%d/%d/" % (self.time_us, self.view, self.proposer)
+        return tagged_hash(Tag.BATCH, head, body)
 
     @cached_property
     def size_bytes(self) -> int:
@@ -82,8 +92,11 @@ _MAX_INTEGER = 2**63
 
 def is_well_formed(batch: Batch) -> bool:
     """Whether every number in the batch fits its encoding, so that it has a digest at all."""
-    return 0 <= batch.time_us < _MAX_INTEGER and all(
-        is_request_well_formed(request) for request in batch.requests
+    return (
+        0 <= batch.time_us < _MAX_INTEGER
+        and 0 <= batch.view < _MAX_INTEGER
+        and 0 <= batch.proposer < _MAX_CLIENT
+        and all(is_request_well_formed(request) for request in batch.requests)
     )
 
 
@@ -159,7 +172,27 @@ class Executed:
     state_digest: Digest
 
 
-Input = Union[Propose, Receive[M], TimerFired, Executed]
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The replica is back after a crash: all its timers are gone, and messages were missed.
+
+    Its memory is as it was, or it was built anew and given back what it had made durable (see
+    `Restorable`).
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The stretch of the journal that a `Load` asked for, as far as the journal has it."""
+
+    first: int
+    batches: tuple[Batch, ...]
+    """The decided batches from sequence number ``first`` on, without gaps; may be fewer."""
+    token: TimerKey
+    """The token of the `Load`."""
+
+
+Input = Union[Propose, Receive[M], TimerFired, Executed, Restarted, Loaded]
 
 
 # ---- effects ----------------------------------------------------------------------------------
@@ -201,6 +234,7 @@ class Decide:
 
     seq: int
     view: int
+    """The view of `Batch.view`: the same at every replica."""
     batch: Batch
     proposer: ReplicaId
 
@@ -216,7 +250,19 @@ class Report:
     detail: str = ""
 
 
-Effect = Union[Send[M], Broadcast[M], SetTimer, CancelTimer, Decide, Report]
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read decided batches ``first`` to ``last`` from the host's journal; answered by `Loaded`.
+
+    A host without a journal may ignore it; then this replica cannot help others that lag behind.
+    """
+
+    first: int
+    last: int
+    token: TimerKey
+
+
+Effect = Union[Send[M], Broadcast[M], SetTimer, CancelTimer, Decide, Report, Load]
 
 
 class Replica(Protocol[M]):
@@ -241,6 +287,24 @@ class Replica(Protocol[M]):
 
 
 @runtime_checkable
+class Restorable(Protocol):
+    """A replica that survives the loss of its memory.
+
+    A host that crashes a replica with loss of volatile state takes ``durable()`` at the crash (a
+    write-ahead log would hold exactly that), builds a new replica, calls ``restore`` with it, and
+    feeds `Restarted`. The journal and the ledger survive by themselves.
+    """
+
+    def durable(self) -> object:
+        """What stable storage holds now: a snapshot that later steps do not change."""
+        ...
+
+    def restore(self, durable: Any) -> None:
+        """Take over what an earlier incarnation had made durable."""
+        ...
+
+
+@runtime_checkable
 class FastReplica(Protocol):
     """A replica that also takes a message without an input object around it.
 
@@ -248,6 +312,6 @@ class FastReplica(Protocol):
     Messages are nearly all of a host's inputs, so a host that finds this method should use it.
     """
 
-    def receive(self, sender: NodeId, message: Any, now_us: int) -> Sequence[Effect[Any]]:  # noqa: ANN401
+    def receive(self, sender: NodeId, message: Any, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message; total like `Replica.step`."""
         ...

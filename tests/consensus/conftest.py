@@ -16,6 +16,8 @@ from simulation.consensus.protocol import (
     CancelTimer,
     Decide,
     Executed,
+    Load,
+    Loaded,
     Propose,
     Receive,
     Report,
@@ -98,6 +100,9 @@ class Group:
                 self.decided_at[replica].append(self.now_us)
                 self.state[replica] = tagged_hash(Tag.STATE, self.state[replica], batch.digest)
                 self.at(self.now_us, replica, Executed(seq, self.state[replica]))
+            case Load(first, last, token):
+                batches = tuple(d.batch for d in self.decided[replica][first - 1 : last])
+                self.at(self.now_us, replica, Loaded(first, batches, token))
             case Report():
                 self.reports[replica].append(effect)
             case _:

@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
-from simulation.base.ids import NodeId, ReplicaId
+from simulation.base.ids import ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.clients import Batcher, ExactlyOnce
 from simulation.consensus.pbft.log import Instance
-from simulation.consensus.pbft.messages import Checkpoint, PbftMessage
+from simulation.consensus.pbft.messages import Checkpoint, Commit, PbftMessage, PreparedProof
 from simulation.consensus.pbft.params import MIN_REPLICAS, PbftParams, too_few
-from simulation.consensus.protocol import Batch, Broadcast, Decide, Effect, Report, Request, Send
+from simulation.consensus.protocol import (
+    Batch,
+    Broadcast,
+    CancelTimer,
+    Decide,
+    Effect,
+    Report,
+    Request,
+    RequestKey,
+    Send,
+    SetTimer,
+    TimerKey,
+)
 from simulation.consensus.quorum import Quorum, byzantine_quorum
 from simulation.consensus.signing import Signer
 
@@ -34,6 +46,9 @@ class Core:
         self.view = 0
         self.active = True
         """Whether the replica takes part in its view; False while it changes views (§4.4)."""
+        self.view_floor = 0
+        """The last sequence number that the view's NEW-VIEW assigns: no PRE-PREPARE may touch those
+        up to it (§4.4)."""
         self.next_seq = 1
         """The primary's next sequence number."""
         self.executed = 0
@@ -45,21 +60,34 @@ class Core:
         self.low = 0
         """Low water mark h: the last stable checkpoint (§4.3)."""
         self.log: dict[int, Instance] = {}
-        self.checkpoints: dict[int, dict[ReplicaId, Checkpoint]] = {}
-        """CHECKPOINTs received above the low mark, by sequence number and sender."""
+        self.checkpoints: dict[ReplicaId, dict[int, Checkpoint]] = {}
+        """CHECKPOINTs above the low mark, by sender and sequence number."""
         self.stable_proof: tuple[Checkpoint, ...] = ()
         """The certificate of the last stable checkpoint; empty for the initial state."""
+        self.certificates: dict[int, tuple[Batch, list[Commit]]] = {}
+        """Decided batches above the low mark, each with the COMMITs that decided it."""
+        self.bodies: dict[Digest, tuple[int, Batch]] = {}
+        """Batches seen above the low mark, by digest, with the highest sequence number each had."""
+        self.proofs: dict[int, PreparedProof] = {}
+        """What was prepared in earlier views above the low mark: part of P (§4.4)."""
+        self.evidence: dict[ReplicaId, tuple[PbftMessage, PbftMessage]] = {}
+        """Two signed messages that contradict each other, for each replica caught with any."""
+        self.settled_view = 0
+        """The last view in which something was executed: timeouts double from there (§4.5.2)."""
         self.done = ExactlyOnce()
-        self.waiting: dict[tuple[NodeId, int], Request] = {}
+        self.waiting: dict[RequestKey, Request] = {}
         """Known requests that are not executed yet, oldest first: what the timer of §4.4 is for."""
-        self.assigned: set[tuple[NodeId, int]] = set()
+        self.assigned: set[RequestKey] = set()
         """Requests in batches that the primary has proposed in this view and not yet decided."""
         self.batcher = Batcher(
             params.batch_max_requests, params.batch_max_bytes, us_from_ms(params.batch_max_age_ms)
         )
         self.out: list[Effect[Any]] = []
+        self.own: dict[RequestKey, Request] = {}
+        """Requests of this replica's own client that are not executed yet."""
+        self.timers: set[TimerKey] = set()
+        """The timers that run."""
         self._quorum_size = self.quorum.size
-        self._skew_us = us_from_ms(params.clock_skew_ms)
 
     @property
     def high(self) -> int:
@@ -83,6 +111,23 @@ class Core:
         """Send to all other replicas."""
         self.out.append(Broadcast(message))
 
+    def set_timer(self, timer: TimerKey, delay_us: int) -> None:
+        """Start or restart a timer."""
+        self.timers.add(timer)
+        self.out.append(SetTimer(timer, delay_us))
+
+    def cancel_timer(self, timer: TimerKey) -> None:
+        """Stop a timer if it runs."""
+        if timer in self.timers:
+            self.timers.discard(timer)
+            self.out.append(CancelTimer(timer))
+
+    def accuse(self, culprit: ReplicaId, one: PbftMessage, other: PbftMessage, seq: int) -> None:
+        """Keep two contradicting signed messages as evidence; report the first pair of each."""
+        if culprit not in self.evidence:
+            self.evidence[culprit] = (one, other)
+            self.report("equivocation", seq, f"{one.kind} by replica {culprit}")
+
     def report(self, what: str, seq: int, detail: str = "") -> None:
         """Record something of note."""
         self.out.append(Report(what, self.view, seq, detail))
@@ -94,14 +139,20 @@ class Core:
             entry = self.log[seq] = Instance()
         return entry
 
-    def decide(self, seq: int, view: int, batch: Batch) -> None:
+    def keep_body(self, seq: int, batch: Batch) -> None:
+        """Remember a batch by its digest until a checkpoint at or above ``seq`` is stable."""
+        known = self.bodies.get(batch.digest)
+        if known is None or known[0] < seq:
+            self.bodies[batch.digest] = (seq, batch)
+
+    def deliver(self, seq: int, batch: Batch) -> None:
         """Emit the next decision, without requests executed before (§4.1: exactly once)."""
         fresh = self.done.execute(batch)
         self.executed = seq
         self.history = extend_history(self.history, fresh)
         if seq % self.params.checkpoint_interval == 0:
             self.marks[seq] = self.history
-        self.out.append(Decide(seq, view, fresh, view % self.n))
+        self.out.append(Decide(seq, fresh.view, fresh, fresh.proposer))
 
 
 def extend_history(history: Digest, batch: Batch) -> Digest:

@@ -16,7 +16,6 @@ class Instance:
 
     __slots__ = (
         "commit_from",
-        "commit_sent",
         "commits",
         "committed",
         "pre_prepare",
@@ -34,7 +33,6 @@ class Instance:
         self.commits: dict[Digest, list[Commit]] = {}
         self.prepared = False
         """prepared(m, v, n, i) holds (§4.2)."""
-        self.commit_sent = False
         self.committed = False
         """committed-local(m, v, n, i) holds (§4.2)."""
 
@@ -63,3 +61,30 @@ class Instance:
         else:
             votes.append(vote)
         return True
+
+    def durable(self, replica: ReplicaId) -> Instance:
+        """What a write-ahead log holds of this entry: the proposal, own votes, and proofs."""
+        kept = Instance()
+        kept.pre_prepare = self.pre_prepare
+        kept.prepared, kept.committed = self.prepared, self.committed
+        for votes in self.prepares.values():
+            for vote in votes:
+                if self.prepared or vote.signed_by == replica:
+                    kept.add_prepare(vote.signed_by, vote)
+        for votes in self.commits.values():
+            for vote in votes:
+                if self.committed or vote.signed_by == replica:
+                    kept.add_commit(vote.signed_by, vote)
+        return kept
+
+    def own_prepare(self, replica: ReplicaId) -> list[Prepare]:
+        """The replica's own PREPARE, if it has sent one."""
+        proposal = self.pre_prepare
+        votes = self.prepares.get(proposal.digest, []) if proposal is not None else []
+        return [vote for vote in votes if vote.signed_by == replica]
+
+    def own_commit(self, replica: ReplicaId) -> list[Commit]:
+        """The replica's own COMMIT, if it has sent one."""
+        proposal = self.pre_prepare
+        votes = self.commits.get(proposal.digest, []) if proposal is not None else []
+        return [vote for vote in votes if vote.signed_by == replica]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from simulation.base.ids import NodeId
+from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.log import Instance
 from simulation.consensus.pbft.messages import Commit, Prepare, PrePrepare, commit, prepare
 from simulation.consensus.pbft.requests import Requests
+from simulation.consensus.protocol import Batch
 
 
 class NormalCase(Requests):
@@ -13,41 +17,57 @@ class NormalCase(Requests):
 
     def on_pre_prepare(self, sender: NodeId, message: PrePrepare) -> None:
         """§4.2: a backup accepts a PRE-PREPARE provided that the four conditions hold."""
-        if sender != self.leader or message.signed_by != sender or sender == self.id:
+        if not self.is_from_primary(sender, message) or message.seq <= self.view_floor:
             return
         entry = self.instance(message.seq)
         accepted = entry.pre_prepare
         if accepted is not None:
             if accepted.digest != message.digest:
-                self.report("equivocation", message.seq, f"pre-prepare by replica {sender}")
+                self.accuse(sender, accepted, message, message.seq)
             return
-        if not self.payload_matches(message):
-            return
+        if self.payload_matches(message):
+            self.accept(message, entry)
+
+    def is_from_primary(self, sender: NodeId, message: PrePrepare) -> bool:
+        """Whether the PRE-PREPARE is signed and sent by the primary of its view."""
+        return sender == message.signed_by == message.view % self.n and sender != self.id
+
+    def payload_matches(self, message: PrePrepare) -> bool:
+        """The payload is hashed before the vote; view, proposer and time must be the primary's."""
+        batch = message.batch
+        return (
+            message.payload_ok
+            and batch.view == message.view
+            and batch.proposer == message.signed_by
+            and batch.time_us <= self.now_us + us_from_ms(self.params.clock_skew_ms)
+        )
+
+    def accept(self, message: PrePrepare, entry: Instance) -> None:
+        """§4.2: enter the prepare phase: log the proposal, multicast a PREPARE."""
+        seq = message.seq
         entry.pre_prepare = message
-        self.report("pre-prepared", message.seq)
+        self.keep_body(seq, message.batch)
+        self.report("pre-prepared", seq)
         for request in message.batch.requests:
             key = (request.client, request.timestamp)
             if key not in self.waiting and key not in self.done:
                 self.waiting[key] = request
         self.watch()
-        vote = prepare(self.signer, self.view, message.seq, message.digest)
+        self.arm_retry()
+        vote = prepare(self.signer, message.view, seq, message.digest)
         entry.add_prepare(self.id, vote)
         self.broadcast(vote)
-        self.check_prepared(message.seq, entry)
-
-    def payload_matches(self, message: PrePrepare) -> bool:
-        """The batch hashes to the digest and its time is not far ahead of this replica's clock."""
-        return message.payload_ok and message.batch.time_us <= self.now_us + self._skew_us
+        self.check_prepared(seq, entry)
 
     def on_prepare(self, sender: NodeId, message: Prepare) -> None:
         """§4.2: count a PREPARE; the primary sends none, its PRE-PREPARE stands for it."""
-        if message.signed_by != sender or sender == self.leader:
+        if message.signed_by != sender or sender == self.view % self.n:
             return
         seq = message.seq
         entry = self.log.get(seq) or self.instance(seq)
         if not entry.add_prepare(sender, message):
-            return
-        if not entry.prepared and entry.pre_prepare is not None:
+            self._look_again(sender, message, entry.prepares.values())
+        elif not entry.prepared and entry.pre_prepare is not None:
             self.check_prepared(seq, entry)
 
     def check_prepared(self, seq: int, entry: Instance) -> None:
@@ -72,8 +92,8 @@ class NormalCase(Requests):
         seq = message.seq
         entry = self.log.get(seq) or self.instance(seq)
         if not entry.add_commit(sender, message):
-            return
-        if entry.prepared and not entry.committed:
+            self._look_again(sender, message, entry.commits.values())
+        elif entry.prepared and not entry.committed:
             self.check_committed(seq, entry)
 
     def check_committed(self, seq: int, entry: Instance) -> None:
@@ -85,15 +105,32 @@ class NormalCase(Requests):
         if votes is None or len(votes) < self._quorum_size:
             return
         entry.committed = True
+        self.certificates.setdefault(seq, (proposal.batch, votes))
         if seq == self.executed + 1:
             self.execute_ready()
 
     def execute_ready(self) -> None:
         """§4.2: execute every committed batch whose predecessors are all executed."""
-        while (entry := self.log.get(self.executed + 1)) is not None and entry.committed:
-            proposal = entry.pre_prepare
-            if proposal is None:
-                break
-            self.decide(self.executed + 1, proposal.view, proposal.batch)
-            self.settle({(r.client, r.timestamp) for r in proposal.batch.requests})
+        while (certificate := self.certificates.get(self.executed + 1)) is not None:
+            self.execute(self.executed + 1, certificate[0])
         self.propose_batches()
+
+    def execute(self, seq: int, batch: Batch) -> None:
+        """Decide one batch and forget the requests in it."""
+        self.deliver(seq, batch)
+        if batch.requests:
+            if self.active:
+                self.settled_view = self.view
+            self.settle({(r.client, r.timestamp) for r in batch.requests})
+
+    def _look_again(
+        self,
+        sender: NodeId,
+        message: Prepare | Commit,
+        counted: Iterable[Sequence[Prepare | Commit]],
+    ) -> None:
+        """A second vote of one sender: nothing when it repeats the first one, else evidence."""
+        for votes in counted:
+            for vote in votes:
+                if vote.signed_by == sender and vote.digest != message.digest:
+                    self.accuse(sender, vote, message, message.seq)

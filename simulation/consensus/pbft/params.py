@@ -37,6 +37,17 @@ class PbftParams:
     request_timeout_ms: float = 10_000.0
     """How long a backup waits for a known request to be executed before it asks for a new view, in
     milliseconds: T in §4.4 and §4.5.2. It doubles with every unsuccessful view."""
+    client_retry_ms: float = 4_000.0
+    """How long a replica waits for its own request to be executed before it sends it to all
+    replicas, in milliseconds (§4.1: client retransmission). It doubles with every repetition."""
+    retransmit_ms: float = 3_000.0
+    """How long unfinished work may stand still before a replica tells the others what it has, so
+    that they send it what it lacks, in milliseconds (status messages; TOCS 2002, §5.2)."""
+    heartbeat_ms: float = 0.0
+    """How often a replica with nothing to do tells the others what it has, in milliseconds, so that
+    it finds out what it missed while it was cut off; 0 means never."""
+    transfer_batches: int = 64
+    """The most decided batches in one message of state transfer."""
     clock_skew_ms: float = 5_000.0
     """How far in the future of a backup's own clock the primary's time for a batch may lie, in
     milliseconds, before the backup refuses it (§4.6: the primary's choice is checked)."""
@@ -44,7 +55,13 @@ class PbftParams:
     def __post_init__(self) -> None:
         if self.replicas is not None and self.replicas < MIN_REPLICAS:
             raise ValueError(f"replicas: {too_few(self.replicas)}")
-        for name in ("batch_max_requests", "batch_max_bytes", "pipeline", "checkpoint_interval"):
+        for name in (
+            "batch_max_requests",
+            "batch_max_bytes",
+            "pipeline",
+            "checkpoint_interval",
+            "transfer_batches",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
         if self.window < 2 * self.checkpoint_interval:
@@ -52,9 +69,10 @@ class PbftParams:
                 f"window: must be at least twice checkpoint_interval "
                 f"({2 * self.checkpoint_interval}), got {self.window}; raise it"
             )
-        if self.batch_max_age_ms < 0:
-            raise ValueError(f"batch_max_age_ms: must be ≥ 0, got {self.batch_max_age_ms}")
-        for name in ("request_timeout_ms", "clock_skew_ms"):
+        for name in ("batch_max_age_ms", "heartbeat_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must be ≥ 0, got {getattr(self, name)}")
+        for name in ("request_timeout_ms", "client_retry_ms", "retransmit_ms", "clock_skew_ms"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: must be > 0, got {getattr(self, name)}")
 

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
+from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
-from simulation.consensus.pbft.checkpoint import Checkpoints
+from simulation.base.units import us_from_ms
+from simulation.consensus.clients import ExactlyOnce
+from simulation.consensus.pbft.log import Instance
 from simulation.consensus.pbft.messages import (
+    BatchBody,
     Checkpoint,
     Commit,
+    Committed,
+    FetchBatch,
+    FetchState,
+    NewView,
     PbftMessage,
     Prepare,
+    PreparedProof,
     PrePrepare,
     RequestMessage,
+    StableCheckpoint,
+    State,
+    Status,
+    ViewChange,
 )
 from simulation.consensus.pbft.params import PbftParams
-from simulation.consensus.pbft.requests import BATCH_TIMER, REQUEST_TIMER
+from simulation.consensus.pbft.requests import (
+    BATCH_TIMER,
+    CLIENT_TIMER,
+    REQUEST_TIMER,
+    RETRY_TIMER,
+)
+from simulation.consensus.pbft.retransmit import HEARTBEAT_TIMER, Retransmission
+from simulation.consensus.pbft.transfer import FETCH_TIMER
+from simulation.consensus.pbft.view_change import VIEW_TIMER
 from simulation.consensus.protocol import (
+    Batch,
     Effect,
     Executed,
     Input,
+    Loaded,
     Propose,
     Receive,
+    Restarted,
     TimerFired,
     TimerKey,
 )
@@ -31,13 +56,40 @@ EARLY_PER_SENDER = 4
 """Early messages kept per sender, in multiples of the window: three phases and a checkpoint."""
 
 
-class PbftReplica(Checkpoints):
+@dataclass(frozen=True)
+class Durable:
+    """What a replica's write-ahead log holds: enough never to contradict what it has sent."""
+
+    view: int
+    active: bool
+    executed: int
+    history: Digest
+    marks: dict[int, Digest]
+    low: int
+    stable_proof: tuple[Checkpoint, ...]
+    log: dict[int, Instance]
+    certificates: dict[int, tuple[Batch, list[Commit]]]
+    bodies: dict[Digest, tuple[int, Batch]]
+    proofs: dict[int, PreparedProof]
+    checkpoints: dict[int, Checkpoint]
+    view_change: ViewChange | None
+    new_view: NewView | None
+    view_floor: int
+    next_seq: int
+    settled_view: int
+    done: ExactlyOnce
+
+
+class PbftReplica(Retransmission):
     """The whole protocol. Pure: the same inputs give the same effects."""
 
     def __init__(self, replica: ReplicaId, n: int, params: PbftParams) -> None:
         super().__init__(replica, n, params)
         self._early: dict[ReplicaId, list[PrePrepare | Prepare | Commit]] = {}
         self._early_limit = EARLY_PER_SENDER * params.window
+        self._starts = params.heartbeat_ms > 0
+
+    # ---- inputs ---------------------------------------------------------------------------------
 
     def step(self, event: Input[PbftMessage], now_us: int) -> Sequence[Effect[PbftMessage]]:
         """Take one input; see `simulation.consensus.protocol.Replica`."""
@@ -45,32 +97,42 @@ class PbftReplica(Checkpoints):
             return self.receive(event.sender, event.message, now_us)
         self.now_us = now_us
         self.out = []
+        before = (self.low, self.view, self.active)
         match event:
             case Propose(request):
                 self.on_propose(request)
             case TimerFired(timer):
-                self._on_timer(timer)
+                if timer in self.timers:
+                    self.timers.discard(timer)
+                    self._on_timer(timer)
             case Executed(seq, state_digest):
-                low = self.low
                 self.on_executed(seq, state_digest)
-                if self.low != low:
-                    self._replay_early()
+            case Loaded(first, batches, token):
+                self.on_loaded(first, batches, token)
+            case Restarted():
+                self.on_restarted()
             case _:
                 assert_never(event)
+        if before != (self.low, self.view, self.active):
+            self._replay_early()
         return self.out
 
     def receive(self, sender: NodeId, message: PbftMessage, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message without an input object around it; see `FastReplica`."""
         self.now_us = now_us
         self.out = []
-        low = self.low
+        if self._starts:
+            self._starts = False
+            self.start_heartbeat()
+        low, view, active = self.low, self.view, self.active
         self._dispatch(sender, message)
-        if self.low != low:
+        if low != self.low or view != self.view or active != self.active:
             self._replay_early()
         return self.out
 
     def _dispatch(self, sender: NodeId, message: PbftMessage) -> None:
         if not 0 <= sender < self.n:
+            # Only a client may be no replica; its request carries its own signature.
             if isinstance(message, RequestMessage):
                 self.on_request(sender, message)
             return
@@ -89,35 +151,157 @@ class PbftReplica(Checkpoints):
             case Checkpoint():
                 self.on_checkpoint(sender, message)
             case _:
+                self._dispatch_recovery(sender, message)
+
+    def _dispatch_recovery(
+        self,
+        sender: NodeId,
+        message: ViewChange
+        | NewView
+        | FetchBatch
+        | BatchBody
+        | Status
+        | Committed
+        | StableCheckpoint
+        | FetchState
+        | State,
+    ) -> None:
+        match message:
+            case ViewChange():
+                self.on_view_change(sender, message)
+            case NewView():
+                self.on_new_view(sender, message)
+            case FetchBatch():
+                self.on_fetch_batch(sender, message)
+            case BatchBody():
+                self.on_batch_body(message)
+            case Status():
+                self.on_status(sender, message)
+            case Committed():
+                self.on_committed(message)
+            case StableCheckpoint():
+                self.on_stable_checkpoint(message)
+            case FetchState():
+                self.on_fetch_state(sender, message)
+            case State():
+                self.on_state(sender, message)
+            case _:
                 assert_never(message)
-
-    def _in_order(self, sender: NodeId, message: PrePrepare | Prepare | Commit) -> bool:
-        """§4.2: right view, and h < n ≤ H. Early messages are set aside, late ones ignored."""
-        if message.view == self.view and self.active and self.low < message.seq <= self.high:
-            return True
-        if message.view >= self.view and self.low < message.seq <= self.high + self.params.window:
-            early = self._early.setdefault(sender, [])
-            if len(early) < self._early_limit:
-                early.append(message)
-        return False
-
-    def _replay_early(self) -> None:
-        early, self._early = self._early, {}
-        for sender in sorted(early):
-            for message in early[sender]:
-                self._dispatch(sender, message)
 
     def _on_timer(self, timer: TimerKey) -> None:
         if timer == BATCH_TIMER:
-            self.on_batch_timer()
+            self.propose_batches()
         elif timer == REQUEST_TIMER:
             self.on_request_timer()
+        elif timer == CLIENT_TIMER:
+            self.on_client_timer()
+        elif timer == RETRY_TIMER:
+            self.on_retry_timer()
+        elif timer == VIEW_TIMER:
+            self.on_view_timer()
+        elif timer == FETCH_TIMER:
+            self.on_fetch_timer()
+        elif timer == HEARTBEAT_TIMER:
+            self.on_heartbeat()
 
-    def on_request_timer(self) -> None:
-        """§4.4: the primary has not ordered a request in time."""
-        self._timed = None
-        self.report("request-timeout", self.executed + 1)
+    # ---- early messages (§4.2) ------------------------------------------------------------------
+
+    def _in_order(self, sender: NodeId, message: PrePrepare | Prepare | Commit) -> bool:
+        """§4.2: right view, and h < n ≤ H. Early messages are set aside, late ones ignored."""
+        low = self.low
+        if (
+            message.view == self.view
+            and low < message.seq <= low + self.params.window
+            and self.active
+        ):
+            return True
+        if message.view >= self.view and low < message.seq <= self.high + self.params.window:
+            self.set_aside(sender, message)
+        return False
+
+    def set_aside(self, sender: NodeId, message: PrePrepare | Prepare | Commit) -> None:
+        """Keep an early message until the view or the window has moved, within a bound."""
+        early = self._early.setdefault(sender, [])
+        if len(early) < self._early_limit:
+            early.append(message)
+            self.arm_retry()
+
+    def _replay_early(self) -> None:
+        """Look at early messages again; those that are still early are set aside again."""
+        before = None
+        while before != (self.low, self.view, self.active):
+            before = (self.low, self.view, self.active)
+            early, self._early = self._early, {}
+            for sender in sorted(early):
+                for message in early[sender]:
+                    self._dispatch(sender, message)
+
+    # ---- crash and recovery ---------------------------------------------------------------------
+
+    def durable(self) -> Durable:
+        """What stable storage holds; see `simulation.consensus.protocol.Restorable`."""
+        return Durable(
+            view=self.view,
+            active=self.active,
+            executed=self.executed,
+            history=self.history,
+            marks=dict(self.marks),
+            low=self.low,
+            stable_proof=self.stable_proof,
+            log={seq: entry.durable(self.id) for seq, entry in self.log.items()},
+            certificates={s: (b, list(votes)) for s, (b, votes) in self.certificates.items()},
+            bodies=dict(self.bodies),
+            proofs=dict(self.proofs),
+            checkpoints=dict(self.checkpoints.get(self.id, {})),
+            view_change=self.view_changes.get(self.id),
+            new_view=self.new_view_message,
+            view_floor=self.view_floor,
+            next_seq=self.next_seq,
+            settled_view=self.settled_view,
+            done=self.done.copy(),
+        )
+
+    def restore(self, durable: Durable) -> None:
+        """Take over what an earlier incarnation had made durable."""
+        self.view, self.active = durable.view, durable.active
+        self.executed, self.history = durable.executed, durable.history
+        self.marks = dict(durable.marks)
+        self.low, self.stable_proof = durable.low, durable.stable_proof
+        self.log = {seq: entry.durable(self.id) for seq, entry in durable.log.items()}
+        self.certificates = {s: (b, list(v)) for s, (b, v) in durable.certificates.items()}
+        self.bodies, self.proofs = dict(durable.bodies), dict(durable.proofs)
+        self.checkpoints = {self.id: dict(durable.checkpoints)}
+        self.new_view_message = durable.new_view
+        if durable.view_change is not None:
+            self.view_changes = {self.id: durable.view_change}
+        self.view_floor, self.next_seq = durable.view_floor, durable.next_seq
+        self.settled_view = durable.settled_view
+        self.done = durable.done.copy()
+
+    def on_restarted(self) -> None:
+        """Back after a crash: no timer runs and messages were missed, so ask the others."""
+        self.timers.clear()
+        self.unwatch()
+        for seq in sorted(self.log):
+            proposal = self.log[seq].pre_prepare
+            if proposal is not None and seq > self.executed:
+                for request in proposal.batch.requests:
+                    key = (request.client, request.timestamp)
+                    if key not in self.done:
+                        self.waiting.setdefault(key, request)
+                        if self.leader == self.id:
+                            self.assigned.add(key)
+        if self.own:
+            self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
+        if self.target:
+            self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms))
         self.watch()
+        self.propose_batches()
+        if not self.active:
+            self.count_view_changes()
+        self.ask_for_help()
+        self.arm_retry()
+        self.start_heartbeat()
 
 
 def build(replica: ReplicaId, n: int, params: PbftParams) -> PbftReplica:

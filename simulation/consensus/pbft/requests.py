@@ -6,33 +6,56 @@ from simulation.base.ids import NodeId
 from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.core import Core
 from simulation.consensus.pbft.messages import RequestMessage, pre_prepare
-from simulation.consensus.protocol import (
-    CancelTimer,
-    Request,
-    SetTimer,
-    is_request_well_formed,
-)
+from simulation.consensus.protocol import Request, RequestKey, is_request_well_formed
 
 BATCH_TIMER = ("batch",)
 REQUEST_TIMER = ("request",)
+CLIENT_TIMER = ("client",)
+RETRY_TIMER = ("retry",)
+
+MAX_DOUBLINGS = 10
+"""Timeouts double at most so often: a bound, so that no attack inflates them without end."""
 
 
 class Requests(Core):
     """Layer 1: what a replica does with requests before they have a sequence number."""
 
-    _batch_timer = False
-    _timed: tuple[NodeId, int] | None = None
+    _timed: RequestKey | None = None
+    """The request that the timer of §4.4 runs for."""
+    _client_tries = 0
 
     def on_propose(self, request: Request) -> None:
         """§4.1: the client (here the replica's own hospital) sends its request to the primary."""
-        if self._accept_request(request) and self.leader != self.id:
+        key = (request.client, request.timestamp)
+        if not is_request_well_formed(request) or key in self.done or key in self.own:
+            return
+        self.own[key] = request
+        if CLIENT_TIMER not in self.timers:
+            self._client_tries = 0
+            self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
+        self._accept_request(request)
+        if self.leader != self.id:
             self.send(self.leader, RequestMessage(request))
 
     def on_request(self, sender: NodeId, message: RequestMessage) -> None:
-        """§4.1: a request arrives; a backup relays it to the primary once."""
-        del sender  # the request carries its client's own signature, whoever brings it
-        if self._accept_request(message.request) and self.leader != self.id:
+        """§4.1: a request arrives; a backup relays it to the primary, the first time it sees it."""
+        if self._accept_request(message.request) and self.leader not in (self.id, sender):
             self.send(self.leader, message)
+
+    def on_client_timer(self) -> None:
+        """§4.1: no result in time: the client sends its requests to all replicas."""
+        if not self.own:
+            return
+        for request in self.own.values():
+            self.broadcast(RequestMessage(request))
+        self._client_tries = min(self._client_tries + 1, MAX_DOUBLINGS)
+        delay_us = us_from_ms(self.params.client_retry_ms) << self._client_tries
+        self.set_timer(CLIENT_TIMER, delay_us)
+
+    def resend_own(self) -> None:
+        """Send the own client's requests to the primary of the new view."""
+        for request in self.own.values():
+            self.send(self.leader, RequestMessage(request))
 
     def _accept_request(self, request: Request) -> bool:
         """Remember a request until it is executed; False when it is known or done already."""
@@ -57,9 +80,8 @@ class Requests(Core):
             if due_us is None:
                 return
             if due_us > 0:
-                if not self._batch_timer:
-                    self._batch_timer = True
-                    self.emit(SetTimer(BATCH_TIMER, due_us))
+                if BATCH_TIMER not in self.timers:
+                    self.set_timer(BATCH_TIMER, due_us)
                 return
             self._propose_one()
 
@@ -72,19 +94,17 @@ class Requests(Core):
             and self.next_seq - self.executed <= self.params.pipeline
         )
 
-    def on_batch_timer(self) -> None:
-        """The oldest queued request has waited long enough."""
-        self._batch_timer = False
-        self.propose_batches()
-
     def _propose_one(self) -> None:
-        batch = self.batcher.take(self.now_us)
-        self.assigned.update((r.client, r.timestamp) for r in batch.requests)
-        message = pre_prepare(self.signer, self.view, self.next_seq, batch)
-        self.instance(self.next_seq).pre_prepare = message
-        self.next_seq += 1
-        self.report("pre-prepared", message.seq)
+        seq = self.next_seq
+        batch = self.batcher.take(self.now_us, self.view, self.id)
+        self.assigned.update([(r.client, r.timestamp) for r in batch.requests])
+        message = pre_prepare(self.signer, self.view, seq, batch)
+        self.instance(seq).pre_prepare = message
+        self.keep_body(seq, batch)
+        self.next_seq = seq + 1
+        self.report("pre-prepared", seq)
         self.broadcast(message)
+        self.arm_retry()
 
     # ---- the timer over waiting requests (§4.4, §4.5.2) -----------------------------------------
 
@@ -92,20 +112,36 @@ class Requests(Core):
         """Start the timer for the oldest waiting request, unless it runs for one already."""
         if self._timed is None and self.active and self.waiting:
             self._timed = next(iter(self.waiting))
-            self.emit(SetTimer(REQUEST_TIMER, self.request_timeout_us()))
+            self.set_timer(REQUEST_TIMER, self.timeout_us())
+            self.arm_retry()
 
-    def request_timeout_us(self) -> int:
-        """T of §4.5.2 in this view."""
-        return us_from_ms(self.params.request_timeout_ms)
+    def unwatch(self) -> None:
+        """Stop the timer."""
+        self._timed = None
+        self.cancel_timer(REQUEST_TIMER)
 
-    def settle(self, keys: set[tuple[NodeId, int]]) -> None:
+    def timeout_us(self) -> int:
+        """T of §4.5.2: doubled for every view since the last one that executed something."""
+        doublings = min(max(0, self.view - self.settled_view), MAX_DOUBLINGS)
+        return us_from_ms(self.params.request_timeout_ms) << doublings
+
+    def arm_retry(self) -> None:
+        """Make sure that unfinished work is looked after if messages were lost."""
+        if RETRY_TIMER not in self.timers:
+            self.set_timer(RETRY_TIMER, us_from_ms(self.params.retransmit_ms))
+
+    def settle(self, keys: set[RequestKey]) -> None:
         """Requests have been executed: stop waiting; restart the timer for the next one."""
         for key in keys:
             self.waiting.pop(key, None)
+            self.own.pop(key, None)
         self.assigned -= keys
         self.batcher.drop(keys)
+        if not self.own:
+            self.cancel_timer(CLIENT_TIMER)
         if self._timed in keys:
             self._timed = None
-            if not self.waiting:
-                self.emit(CancelTimer(REQUEST_TIMER))
-            self.watch()
+            if self.waiting:
+                self.watch()
+            else:
+                self.cancel_timer(REQUEST_TIMER)

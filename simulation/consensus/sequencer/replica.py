@@ -15,9 +15,11 @@ from simulation.consensus.protocol import (
     Effect,
     Executed,
     Input,
+    Loaded,
     Propose,
     Receive,
     Request,
+    Restarted,
     Send,
     SetTimer,
     TimerFired,
@@ -61,7 +63,7 @@ class SequencerReplica:
             case TimerFired():
                 self._timer_runs = False
                 self._order(now_us)
-            case Executed():
+            case Executed() | Restarted() | Loaded():
                 pass
             case _:
                 assert_never(event)
