@@ -13,12 +13,18 @@ from typing import Any, assert_never
 from simulation.base.digest import Digest, short
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import (
+    Batch,
+    Batch,
     Broadcast,
     CancelTimer,
     Decide,
     Effect,
     Executed,
     Input,
+    Load,
+    Loaded,
+    Load,
+    Loaded,
     Propose,
     Replica,
     Report,
@@ -65,6 +71,9 @@ class ReplicaHost:
         self._execute = execute
         self._record = record
         self._pending: deque[Input[Any]] = deque()
+        self._journal: list[Batch] = []
+        self.journal: list[Batch] = []
+        """Every decided batch, from sequence number 1 on: as durable as the ledger."""
         self._fast: FastReceive | None = getattr(core, "receive", None)
         for message_type in messages:
             node.on_parcel(message_type, self._receive)
@@ -126,6 +135,12 @@ class ReplicaHost:
                 self.timers.cancel(timer)
             case Decide():
                 self._decide(effect)
+            case Load(first, last, token):
+                found = tuple(self.journal[first - 1 : last])
+                self._pending.append(Loaded(first, found, token))
+            case Load(first, last, token):
+                stretch = tuple(self._journal[first - 1 : last])
+                self._pending.append(Loaded(first, stretch, token))
             case Report(what, view, seq, detail):
                 self._record(Reported(self.node.env.now, self.node.id, what, view, seq, detail))
             case _:
@@ -133,6 +148,7 @@ class ReplicaHost:
 
     def _decide(self, decision: Decide) -> None:
         node, batch = self.node, decision.batch
+        self.journal.append(batch)
         self._record(
             Decided(
                 node.env.now,
@@ -144,5 +160,6 @@ class ReplicaHost:
                 decision.proposer,
             )
         )
+        self._journal.append(batch)
         node.charge(node.costs.executing_us(len(batch.requests)))
         self._pending.append(Executed(decision.seq, self._execute(decision)))
