@@ -119,6 +119,15 @@ def task_name(state: Reader) -> str:
             raise AssertionError("the contract checks its parameters at height 0")
 
 
+def initial_root(state: Reader) -> Digest | None:
+    """The model that the first round must start from; None when the genesis leaves it open."""
+    match state.get(PARAMETERS_KEY):
+        case {"initial_root": None | bytes() as root}:
+            return root
+        case _:
+            raise AssertionError("the contract checks its parameters at height 0")
+
+
 def read_round(copy: Reader, r: int) -> RoundState | None:
     """Round ``r`` as the copy knows it, or None when it was never opened."""
     match copy.get(round_key(r)):

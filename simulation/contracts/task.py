@@ -37,6 +37,7 @@ from simulation.contracts.rounds import (
     commit_key,
     commit_of,
     commitment,
+    initial_root,
     read_round,
     round_key,
     status,
@@ -49,7 +50,8 @@ from simulation.ledger.value import is_natural
 
 __all__ = [
     "SALT_BYTES", "Aggregate", "Commit", "Opening", "RoundState", "Status", "TaskContract",
-    "commit_of", "commitment", "round", "status", "task_name",
+    "commit_of", "commitment", "initial_root",
+    "require_parameters", "round", "status", "task_name",
 ]  # fmt: skip
 
 MAX_TEXT = 128
@@ -72,17 +74,11 @@ class TaskContract:
         """Write the task's parameters.
 
         Raises:
-            ValueError: when the genesis task lacks ``name`` (text) or ``initial_root`` (32 bytes, or
-                null when the initial model is the server app's own affair).
+            ValueError: as `require_parameters`.
         """
-        match genesis.task:
-            case {"name": str(), "initial_root": None | bytes() as root} if (
-                root is None or len(root) == DIGEST_BYTES
-            ):
-                state.put(PARAMETERS_KEY, genesis.task)
-                _put_status(state, Status(0, False, root))
-            case _:
-                raise ValueError("task: needs name (text) and initial_root (32 bytes or null)")
+        root = require_parameters(genesis)
+        state.put(PARAMETERS_KEY, genesis.task)
+        _put_status(state, Status(0, False, root))
 
     def call(
         self, state: Journal, context: Context, action: str, body: Mapping[str, Value]
@@ -104,6 +100,22 @@ class TaskContract:
                 _close(state, context, body)
             case _:
                 raise Rejected("unknown-kind")
+
+
+def require_parameters(genesis: Genesis) -> Digest | None:
+    """The initial root of the genesis task, whose other parameters are free.
+
+    Raises:
+        ValueError: when the task lacks ``name`` (text) or ``initial_root`` (32 bytes, or null when
+            the initial model is the server app's own affair).
+    """
+    match genesis.task:
+        case {"name": str(), "initial_root": None | bytes() as root} if (
+            root is None or len(root) == DIGEST_BYTES
+        ):
+            return root
+        case _:
+            raise ValueError("task: needs name (text) and initial_root (32 bytes or null)")
 
 
 def _open(state: Journal, body: Mapping[str, Value]) -> None:

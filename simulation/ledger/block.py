@@ -21,7 +21,6 @@ from simulation.base.keys import SIGNATURE_BYTES, SigningKey
 from simulation.base.merkle import EMPTY_ROOT, merkle_root
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.signatures import is_signature
-from simulation.ledger.transaction import transaction_id
 from simulation.ledger.value import is_natural
 
 HEADER_VERSION = 1
@@ -108,15 +107,15 @@ class Outcome:
 OK = Outcome(True, "ok")
 
 
-def receipt_bytes(transaction: bytes, outcome: Outcome) -> bytes:
+def receipt_bytes(tx_id: Digest, outcome: Outcome) -> bytes:
     """The receipts tree's leaf for one transaction."""
-    return encode([transaction_id(transaction), outcome.accepted, outcome.code])
+    return encode([tx_id, outcome.accepted, outcome.code])
 
 
-def receipts_root(transactions: Sequence[bytes], outcomes: Sequence[Outcome]) -> Digest:
-    """RFC 6962 root over the receipts of a block."""
-    pairs = zip(transactions, outcomes, strict=True)
-    return merkle_root([receipt_bytes(data, outcome) for data, outcome in pairs])
+def receipts_root(ids: Sequence[Digest], outcomes: Sequence[Outcome]) -> Digest:
+    """RFC 6962 root over the receipts of a block, given its transactions' ids in order."""
+    pairs = zip(ids, outcomes, strict=True)
+    return merkle_root([receipt_bytes(tx_id, outcome) for tx_id, outcome in pairs])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.keys import SigningKey
-from simulation.base.merkle import merkle_root
 from simulation.ledger.block import (
     HEADER_FIELDS,
     HEADER_VERSION,
@@ -27,12 +26,10 @@ from simulation.ledger.block import (
     Outcome,
     attest,
     genesis_header,
-    receipts_root,
 )
 from simulation.ledger.chain import BlockStore
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Contract, Execution, Runtime
-from simulation.ledger.transaction import transaction_id
 
 MAX_AHEAD = 1024
 """Attestations and blocks further than this above the tip are not kept: memory is bounded."""
@@ -129,7 +126,7 @@ class LedgerCopy:
             return None
         time_us = max(self.tip.time_us + 1, time_us)
         execution = self._run(transactions, time_us)
-        block = self._block(transactions, execution, view, proposer, time_us)
+        block = self._block(execution, view, proposer, time_us)
         self._append(block, execution)
         return block
 
@@ -215,27 +212,20 @@ class LedgerCopy:
             time_us=time_us,
         )
 
-    def _block(
-        self,
-        transactions: Sequence[bytes],
-        execution: Execution,
-        view: int,
-        proposer: int,
-        time_us: int,
-    ) -> Block:
+    def _block(self, execution: Execution, view: int, proposer: int, time_us: int) -> Block:
         header = Header(
             version=HEADER_VERSION,
             chain=self.genesis.chain_id,
             height=self.tip.height + 1,
             view=view,
             parent=self.tip.digest,
-            transaction_root=merkle_root(transactions),
+            transaction_root=execution.transaction_root,
             state_root=execution.staged.root,
-            receipts_root=receipts_root(transactions, execution.outcomes),
+            receipts_root=execution.receipts_root,
             proposer=proposer,
             time_us=time_us,
         )
-        return Block(header, tuple(transactions), execution.outcomes)
+        return Block(header, execution.transactions, execution.outcomes)
 
     def _checked(self, block: Block, height: int) -> Execution:
         """Execute somebody's block and compare everything that can be recomputed."""
@@ -245,9 +235,7 @@ class LedgerCopy:
         if not block.transactions:
             raise self._fault(height, "transactions", "a block without transactions")
         execution = self._run(block.transactions, header.time_us)
-        mine = self._block(
-            block.transactions, execution, header.view, header.proposer, header.time_us
-        )
+        mine = self._block(execution, header.view, header.proposer, header.time_us)
         for name in HEADER_FIELDS:
             if getattr(header, name) != getattr(mine.header, name):
                 raise self._fault(height, name, "executing the block gives another value")
@@ -265,8 +253,8 @@ class LedgerCopy:
     def _advance(self, block: Block, execution: Execution) -> None:
         self._state.commit(execution.staged)
         self.tip = block.header
-        for data, outcome in zip(block.transactions, block.outcomes, strict=True):
-            self._outcomes.setdefault(transaction_id(data), (block.header.height, outcome))
+        for tx_id, outcome in zip(execution.ids, execution.outcomes, strict=True):
+            self._outcomes.setdefault(tx_id, (block.header.height, outcome))
 
     def _fault(self, height: int, field: str, message: str) -> LedgerFault:
         return LedgerFault(self.name, height, field, message)

@@ -19,7 +19,8 @@ from typing import Protocol, runtime_checkable
 from simulation.base.digest import Digest
 from simulation.base.encoding import EncodingError, Value
 from simulation.base.ids import NodeId
-from simulation.ledger.block import OK, Outcome
+from simulation.base.merkle import root_of_hashes
+from simulation.ledger.block import OK, Outcome, receipts_root
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.state import Journal, Staged, State
 from simulation.ledger.transaction import SignedTransaction, Transaction, transaction_id
@@ -86,10 +87,14 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What a block does: one outcome per transaction, and the change of state."""
+    """What a block does: one outcome per transaction, the change of state, and the roots."""
 
+    transactions: tuple[bytes, ...]
+    ids: tuple[Digest, ...]
     outcomes: tuple[Outcome, ...]
     staged: Staged
+    transaction_root: Digest
+    receipts_root: Digest
 
 
 _MemoKey = tuple[Digest, Digest, int, int, tuple[bytes, ...]]
@@ -133,15 +138,24 @@ class Runtime:
         time_us: int,
     ) -> Execution:
         """What these bytes do to ``state`` in this order; the state itself is not changed."""
-        key = (state.root, chain, height, time_us, tuple(transactions))
+        ordered = tuple(transactions)
+        key = (state.root, chain, height, time_us, ordered)
         known = self._memo.get(key)
         if known is not None:
             return known
         journal = Journal(state)
         outcomes = tuple(
-            self._execute_one(journal, data, chain, height, time_us) for data in transactions
+            self._execute_one(journal, data, chain, height, time_us) for data in ordered
         )
-        execution = Execution(outcomes, state.stage(journal.entries))
+        ids = tuple(transaction_id(data) for data in ordered)
+        execution = Execution(
+            transactions=ordered,
+            ids=ids,
+            outcomes=outcomes,
+            staged=state.stage(journal.entries),
+            transaction_root=root_of_hashes(ids),
+            receipts_root=receipts_root(ids, outcomes),
+        )
         self._memo[key] = execution
         if len(self._memo) > _MEMO_BLOCKS:
             self._memo.popitem(last=False)

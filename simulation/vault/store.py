@@ -79,11 +79,15 @@ class MemoryVault:
 
 
 class DirectoryVault:
-    """One file per object, named by its address."""
+    """One file per object, named by its address.
 
-    def __init__(self, path: Path) -> None:
+    The directory is made when it does not exist, unless ``create`` is false (for reading only).
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
-        path.mkdir(parents=True, exist_ok=True)
+        if create:
+            path.mkdir(parents=True, exist_ok=True)
 
     def put(self, data: bytes) -> str:
         """Keep the bytes and return their address."""

@@ -1,0 +1,190 @@
+"""The audit of a finished run from its files alone.
+
+Three layers, each sound without the others:
+
+1. the seal: every file against ``manifest.json``, and ``manifest.json`` against ``DONE``;
+2. the ledger: every copy executed again from the genesis, its roots and certificates, and all
+   copies against one another;
+3. the models: every object of the vault against its address, every opening against its commitment,
+   every aggregate against the bytes that it names.
+
+Somebody who changes a file and seals the run again gets past the first layer; without the
+hospitals' keys he does not get past the other two. A run that was replaced as a whole, keys and
+all, is another chain: compare the chain id that is reported with the one that you know.
+
+Source: the project's protocol, section 5.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulation.contracts import task
+from simulation.ledger.genesis import Genesis
+from simulation.runs.seal import DONE, MANIFEST, broken_seals, file_digests
+from simulation.runs.verify_ledger import Finding, audit
+from simulation.runs.verify_models import ModelAudit, stray_objects
+from simulation.runs.verify_rows import Copy, DamagedFile, read_copy
+
+GENESIS_FILE = "genesis.cbor"
+LEDGER_DIR = "ledger"
+VAULT_DIR = "vault"
+
+
+class NoRunError(ValueError):
+    """The path is no directory of a finished run, so there is nothing to audit."""
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What an audit found, and how much it looked at."""
+
+    run: Path
+    chain_id: str | None
+    """Hexadecimal; None for a run without a ledger."""
+    findings: tuple[Finding, ...]
+    """Those at a height first, lowest height first; then those about files."""
+    files: int
+    copies: int
+    blocks: int
+    """Over all copies."""
+    transactions: int
+    """Of the longest copy."""
+    certificates: int
+    """Over all copies."""
+    rounds: int
+    openings: int
+    objects: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing disagrees."""
+        return not self.findings
+
+    def row(self) -> dict[str, object]:
+        """The report as plain data, for one JSON object."""
+        return {
+            "run": str(self.run),
+            "ok": self.ok,
+            "chain_id": self.chain_id,
+            "files": self.files,
+            "copies": self.copies,
+            "blocks": self.blocks,
+            "transactions": self.transactions,
+            "certificates": self.certificates,
+            "rounds": self.rounds,
+            "openings": self.openings,
+            "objects": self.objects,
+            "findings": [
+                {
+                    "height": finding.height,
+                    "hospital": finding.hospital,
+                    "field": finding.field,
+                    "message": finding.message,
+                }
+                for finding in self.findings
+            ],
+        }
+
+
+def verify_run(run_dir: Path) -> VerifyReport:
+    """Audit a finished run.
+
+    Raises:
+        NoRunError: when ``run_dir`` is no directory, or holds neither manifest nor `DONE`.
+    """
+    if not run_dir.is_dir():
+        raise NoRunError(f"{run_dir}: no such directory")
+    if not (run_dir / MANIFEST).exists() and not (run_dir / DONE).exists():
+        raise NoRunError(f"{run_dir}: holds no finished run ({MANIFEST} and {DONE} are missing)")
+    findings: list[Finding] = []
+    copies: list[Copy] = []
+    for path in sorted((run_dir / LEDGER_DIR).glob("*.sqlite")):
+        try:
+            copies.append(read_copy(path))
+        except DamagedFile as damage:
+            findings.append(Finding(damage.height, path.stem, damage.field, str(damage)))
+    genesis = _genesis(run_dir / GENESIS_FILE, copies, findings)
+    models: ModelAudit | None = None
+    if genesis is not None:
+        findings += _missing_copies(genesis, run_dir / LEDGER_DIR)
+        findings += audit(genesis, copies)
+        best = max(copies, key=lambda copy: copy.state.version, default=None)
+        if best is not None:
+            models = ModelAudit(genesis, best.state, run_dir / VAULT_DIR)
+            findings += models.findings()
+    findings += _files(run_dir, models)
+    vault = run_dir / VAULT_DIR
+    longest = max(copies, key=lambda copy: len(copy.blocks), default=None)
+    return VerifyReport(
+        run=run_dir,
+        chain_id=None if genesis is None else genesis.chain_id.hex(),
+        findings=tuple(sorted(findings, key=_order)),
+        files=len(file_digests(run_dir)),
+        copies=len(copies),
+        blocks=sum(len(copy.blocks) for copy in copies),
+        transactions=sum(len(block.payloads) for block in longest.blocks) if longest else 0,
+        certificates=sum(block.certificate is not None for copy in copies for block in copy.blocks),
+        rounds=models.rounds if models else 0,
+        openings=models.openings if models else 0,
+        objects=sum(path.is_file() for path in vault.rglob("*")) if vault.is_dir() else 0,
+    )
+
+
+def _order(finding: Finding) -> tuple[bool, int]:
+    # The sort is stable: at one height, the order in which the layers found things stays.
+    return finding.height is None, finding.height or 0
+
+
+def _genesis(path: Path, copies: list[Copy], findings: list[Finding]) -> Genesis | None:
+    """The chain that the run is about: what most of the files say.
+
+    Copies of another chain are reported and dropped from ``copies``.
+    """
+    data = path.read_bytes() if path.is_file() else None
+    if data is None and not copies:
+        return None
+    votes = Counter(copy.genesis for copy in copies)
+    if data is not None:
+        votes[data] += 1
+    # Ties go to the file, which is written first.
+    chosen = max(votes, key=lambda candidate: (votes[candidate], candidate == data))
+    if data != chosen:
+        word = "is missing" if data is None else "differs from the genesis in the ledger files"
+        findings.append(Finding(0, None, GENESIS_FILE, word))
+    for copy in copies:
+        if copy.genesis != chosen:
+            message = "the file belongs to another chain than the others"
+            findings.append(Finding(0, copy.name, "genesis", message))
+    copies[:] = [copy for copy in copies if copy.genesis == chosen]
+    try:
+        genesis = Genesis.decode(chosen)
+        task.require_parameters(genesis)
+    except ValueError as error:  # EncodingError is one
+        findings.append(Finding(0, None, GENESIS_FILE, str(error)))
+        return None
+    return genesis
+
+
+def _missing_copies(genesis: Genesis, folder: Path) -> Iterator[Finding]:
+    """Every member keeps a copy, or (when the run kept them in memory) nobody does."""
+    names = [genesis.name_of(member.id) for member in genesis.members]
+    present = [name for name in names if (folder / f"{name}.sqlite").is_file()]
+    if present:
+        for name in names:
+            if name not in present:
+                yield Finding(0, name, f"{LEDGER_DIR}/{name}.sqlite", "is missing")
+
+
+def _files(run_dir: Path, models: ModelAudit | None) -> Sequence[Finding]:
+    """Findings about files: stray objects, then broken seals."""
+    reported = models.reported if models else frozenset[str]()
+    findings = list(stray_objects(run_dir / VAULT_DIR, reported))
+    for name, message in broken_seals(run_dir):
+        folder, _, rest = name.partition("/")
+        owner = rest.removesuffix(".sqlite") if folder == LEDGER_DIR and rest else None
+        findings.append(Finding(None, owner, name, message))
+    return findings
