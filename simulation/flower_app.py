@@ -1,7 +1,7 @@
 """The apps as Flower finds them: ``simulation.flower_app:client_app`` and ``:server_app``.
 
 Named in a configuration (the default) they run on the virtual clock; named in pyproject.toml they
-run under Flower's own runtime, where ``config`` and ``seed`` of the run config say which task it is.
+run under Flower's own runtime, where ``config`` and ``seed`` of the run config tell the task.
 """
 
 from __future__ import annotations

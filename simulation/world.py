@@ -31,6 +31,7 @@ from simulation.config.experiment import Experiment
 from simulation.consensus import registry
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.contracts import default_contracts
+from simulation.federation.codec import declared_examples
 from simulation.federation.grid import SimGrid
 from simulation.federation.identity import RUN_ID, SERVER_NODE, flower_node
 from simulation.federation.learner import FlowerLearner
@@ -168,6 +169,7 @@ class World:
         self.coordinator = Coordinator(
             self.nodes[self.coordinator_id],
             self.recorder.record,
+            declared_examples,
             experiment.federation.min_updates,
             self._service(self.coordinator_id),
             self.vault,
@@ -268,6 +270,7 @@ class World:
             learner,
             self.streams,
             self.recorder.record,
+            declared_examples,
             self._service(hospital),
             self.vault,
             others,
@@ -290,7 +293,7 @@ class World:
 
     # ---- measurement ----------------------------------------------------------------------------
 
-    def _observe(self, round: int, arrays: Arrays) -> dict[str, float]:
+    def _observe(self, number: int, arrays: Arrays) -> dict[str, float]:
         """Measure a model at every hospital, outside the modelled world.
 
         Foreign apps may train another model than the configured one; that is not measured.
@@ -303,7 +306,7 @@ class World:
         for scope, values in found.items():
             for metric in METRICS:
                 if metric in values:
-                    event = Measured(self.env.now, round, scope, metric, values[metric])
+                    event = Measured(self.env.now, number, scope, metric, values[metric])
                     self.recorder.record(event)
         return found["pooled"]
 

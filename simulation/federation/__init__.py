@@ -1,1 +1,1 @@
-"""Flower on the virtual clock: the grid, the apps, and the way between Flower's records and bytes."""
+"""Flower on the virtual clock: the grid, the apps, and records as canonical bytes."""

@@ -1,8 +1,8 @@
 """Flower's records as canonical bytes and back.
 
-A message's arrays travel as the canonical model bytes whose root goes on the ledger; everything else
-(configuration, metrics, the names and order of records) travels beside them. Both directions are
-exact: what a ClientApp reads is bit for bit what the other side wrote, in the same order.
+A message's arrays travel as the canonical model bytes whose root goes on the ledger; everything
+else (configuration, metrics, the names and order of records) travels beside them. Both directions
+are exact: what a ClientApp reads is bit for bit what the other side wrote, in the same order.
 """
 
 from __future__ import annotations
@@ -49,10 +49,15 @@ def unpack(model: bytes, rest: bytes) -> RecordDict:
     Raises:
         EncodingError: when the bytes are not what `pack` writes.
     """
-    value = decode(rest)
-    if not isinstance(value, dict):
-        raise EncodingError("a packed record dict is a mapping")
-    fields = cast(dict[str, Any], value)
+    try:
+        return _unpack(model, cast("dict[str, Any]", decode(rest)))
+    except EncodingError:
+        raise
+    except Exception as error:  # bytes from a stranger may be canonical and still make no sense
+        raise EncodingError(f"not a packed record dict: {error}") from error
+
+
+def _unpack(model: bytes, fields: dict[str, Any]) -> RecordDict:
     records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {}
     arrays = decode_model(model) if model else {}
     layout = fields["arrays"]
@@ -73,6 +78,23 @@ def arrays_of(model: bytes) -> dict[str, NDArray[Any]]:
     for array in arrays.values():
         array.setflags(write=False)
     return arrays
+
+
+def declared_examples(model: bytes, rest: bytes) -> int:
+    """The weight that a packed reply declares to the strategy; 0 when it declares none.
+
+    Raises:
+        EncodingError: when the bytes are not what `pack` writes.
+    """
+    return examples_in(unpack(model, rest))
+
+
+def examples_in(content: RecordDict) -> int:
+    """The ``num-examples`` of a reply's content, by which strategies weigh it; 0 without one."""
+    examples: object = 0
+    for record in content.metric_records.values():
+        examples = record.get("num-examples", examples)
+    return int(examples) if isinstance(examples, (int, float)) else 0
 
 
 def array_record_bytes(record: ArrayRecord) -> bytes:

@@ -16,9 +16,9 @@ from flwr.clientapp import ClientApp
 
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
-from simulation.federation.codec import pack, unpack
-from simulation.learning.globals import seeded_globals
+from simulation.federation.codec import examples_in, pack, unpack
 from simulation.federation.identity import RUN_ID, SERVER_NODE, flower_node
+from simulation.learning.globals import seeded_globals
 from simulation.nodes.messages import Order, Product
 from simulation.nodes.update_check import root_of
 
@@ -95,9 +95,6 @@ class FlowerLearner:
 def product_of(content: RecordDict) -> Product:
     """A reply's content as canonical bytes, its declared weight and its privacy claim."""
     model, report = pack(content)
-    examples: object = 0
-    for record in content.metric_records.values():
-        examples = record.get("num-examples", examples)
     declared = content.config_records.get(PRIVACY_RECORD)
     claim = None
     if declared is not None:
@@ -106,6 +103,6 @@ def product_of(content: RecordDict) -> Product:
         model=model,
         root=root_of(model) if model else b"",
         report=report,
-        examples=int(examples) if isinstance(examples, (int, float)) else 0,
+        examples=examples_in(content),
         claim=claim,
     )

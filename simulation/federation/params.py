@@ -17,9 +17,12 @@ STRATEGIES = (
     "Krum",
     "MultiKrum",
     "Bulyan",
-    "QFedAvg",
 )
-"""Flower's stock strategies that may be named; each keeps Flower's own argument names."""
+"""Flower's stock strategies that may be named; each keeps Flower's own argument names.
+
+Not QFedAvg, which wants each hospital's training loss: a number computed from private records that
+the privacy guarantee does not cover.
+"""
 
 OWN_CLIENT_APP = "simulation.flower_app:client_app"
 OWN_SERVER_APP = "simulation.flower_app:server_app"

@@ -9,7 +9,7 @@ Source: the project's protocol, section 1 (trust) and section 3 (one round).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from simulation.contracts.rounds import read_round, task_name
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Order, Reply, is_training
 from simulation.nodes.node import Node
-from simulation.nodes.update_check import Verdict, check_update, root_of
+from simulation.nodes.update_check import Declared, Verdict, check_update, root_of
 from simulation.trace.events import (
     PhaseEnded,
     RoundClosed,
@@ -53,6 +53,7 @@ class Exchange:
     """One batch of orders and what has come back so far."""
 
     number: int
+    """Of the exchange, counted over the run; a round may have several exchanges."""
     trains: bool
     expected: frozenset[NodeId]
     done: simpy.Event
@@ -94,6 +95,7 @@ class Coordinator:
         self,
         node: Node,
         record: Record,
+        declared: Declared,
         min_updates: int = 1,
         ledger: LedgerService | None = None,
         vault: Vault | None = None,
@@ -103,6 +105,7 @@ class Coordinator:
         self.open_round: TrainingRound | None = None
         self._vault = vault
         self._record = record
+        self._declared = declared
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
@@ -111,7 +114,7 @@ class Coordinator:
     # ---- a training round -----------------------------------------------------------------------
 
     def train(
-        self, round: int, work: Mapping[NodeId, Assignment], deadline_us: int | None
+        self, number: int, work: Mapping[NodeId, Assignment], deadline_us: int | None
     ) -> Process:
         """Open a round, run its orders, and return the accepted replies by hospital.
 
@@ -122,19 +125,19 @@ class Coordinator:
         if self.ledger is not None:
             start_us = env.now
             body: dict[str, Value] = {
-                "round": round,
+                "round": number,
                 "base_root": base_root,
                 "eligible": sorted(work),
             }
             yield from self._must(self.ledger, "task.open", body)
-            self._record(PhaseEnded(env.now, round, self.node.id, "consensus", start_us))
+            self._record(PhaseEnded(env.now, number, self.node.id, "consensus", start_us))
         deadline = -1 if deadline_us is None else env.now + deadline_us
-        self._record(RoundOpened(env.now, round, len(work), base_root.hex()[:8], deadline))
-        exchange: Exchange = yield from self.exchange(round, work, deadline_us)
+        self._record(RoundOpened(env.now, number, len(work), base_root.hex()[:8], deadline))
+        exchange: Exchange = yield from self.exchange(number, work, deadline_us)
         hospitals = sorted(exchange.replies)
         void = len(hospitals) < self._min_updates
         self.open_round = TrainingRound(
-            number=round,
+            number=number,
             base_root=base_root,
             openings=[] if void else [_opening(exchange, h) for h in hospitals],
             rejected=len(exchange.refusals),
@@ -181,7 +184,7 @@ class Coordinator:
     # ---- one exchange of orders and replies -----------------------------------------------------
 
     def exchange(
-        self, round: int, work: Mapping[NodeId, Assignment], deadline_us: int | None
+        self, number: int, work: Mapping[NodeId, Assignment], deadline_us: int | None
     ) -> Process:
         """Send every hospital its order; return the `Exchange` when all answered or time is up."""
         env = self.node.env
@@ -196,7 +199,7 @@ class Coordinator:
         for hospitals in shared.values():
             content = work[hospitals[0]]
             order = Order(
-                exchange.number, round, content.category, content.model, content.instructions,
+                exchange.number, number, content.category, content.model, content.instructions,
                 env.now,
             )  # fmt: skip
             self.node.broadcast(hospitals, order)
@@ -236,7 +239,7 @@ class Coordinator:
 
         yield ledger.when(committed)
         state = read_round(copy, reply.round)
-        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy))
+        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy), self._declared)
         if verdict.accepted and self._vault is not None:
             self._vault.put(reply.model)
         self._record(

@@ -1,7 +1,7 @@
 """A hospital's process: take an order, check it against the own ledger, train, commit, send.
 
-Its private records live behind the `Learner` and nowhere else. What leaves the hospital is a `Reply`
-(the update, the salt of its commitment, the declared counts) and its signed transactions.
+Its private records live behind the `Learner` and nowhere else. What leaves the hospital is a
+`Reply` (the update, the salt of its commitment, the declared counts) and its signed transactions.
 
 Source: the project's protocol, section 3, steps 2-4 and 7.
 """
@@ -20,7 +20,7 @@ from simulation.contracts.rounds import commitment, read_round, task_name
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Learner, Order, Product, Reply
 from simulation.nodes.node import Node
-from simulation.nodes.update_check import check_update, root_of
+from simulation.nodes.update_check import Declared, check_update, root_of
 from simulation.trace.events import (
     ModelRefused,
     PhaseEnded,
@@ -42,12 +42,12 @@ Outbox = Callable[[Reply], Reply]
 class HospitalError(RuntimeError):
     """Local work raised an exception: which hospital, in which round, at which virtual time."""
 
-    def __init__(self, hospital: int, round: int, t_us: int, error: BaseException) -> None:
+    def __init__(self, hospital: int, number: int, t_us: int, error: BaseException) -> None:
         super().__init__(
-            f"hospital {hospital} failed in round {round} at virtual time {t_us} µs: "
+            f"hospital {hospital} failed in round {number} at virtual time {t_us} µs: "
             f"{type(error).__name__}: {error}"
         )
-        self.hospital, self.round, self.t_us = hospital, round, t_us
+        self.hospital, self.round, self.t_us = hospital, number, t_us
 
 
 def _unchanged(reply: Reply) -> Reply:
@@ -68,6 +68,7 @@ class Hospital:
         learner: Learner,
         streams: Streams,
         record: Record,
+        declared: Declared,
         ledger: LedgerService | None = None,
         vault: Vault | None = None,
         verifiers: Sequence[NodeId] = (),
@@ -80,6 +81,7 @@ class Hospital:
         self._learner = learner
         self._streams = streams
         self._record = record
+        self._declared = declared
         self._recipients = (*verifiers, coordinator)
         self._outbox = outbox
         node.on(Order, lambda _, order: node.env.process(self._serve(order)))
@@ -163,7 +165,6 @@ class Hospital:
                 hospital=self.node.id,
                 model=product.model,
                 report=product.report,
-                examples=product.examples,
                 salt=salt,
                 sent_us=self.node.env.now,
             )
@@ -174,7 +175,7 @@ class Hospital:
     def _refuse(self, order: Order, reason: str) -> None:
         now, me = self.node.env.now, self.node.id
         self._record(ModelRefused(now, order.round, me, reason))
-        reply = Reply(order.number, order.round, me, b"", b"", 0, b"", now, reason)
+        reply = Reply(order.number, order.round, me, b"", b"", b"", now, reason)
         self.node.send(self._coordinator, reply)
 
     # ---- checking others ------------------------------------------------------------------------
@@ -192,7 +193,7 @@ class Hospital:
 
         yield ledger.when(settled)
         state = read_round(copy, reply.round)
-        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy))
+        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy), self._declared)
         if verdict.accepted and self.vault is not None:
             self.vault.put(reply.model)
         self._record(

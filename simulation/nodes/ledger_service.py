@@ -2,8 +2,8 @@
 
 A *replica* executes what its consensus core decides, signs the new header and collects the others'
 signatures into a certificate. A *follower* (the coordinator, and hospitals outside the replica set)
-receives certified blocks from f + 1 replicas, so that at least one feeder is honest, and re-executes
-them. Either way everything that the node believes comes from its own copy.
+receives certified blocks from f + 1 replicas, so that at least one feeder is honest, and executes
+them again. Either way everything that the node believes comes from its own copy.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Executed:
 class LedgerService:
     """The ledger as one node sees it.
 
-    ``propose`` hands a request to ordering: the local core's for a replica, a message to the feeding
-    replicas for a follower.
+    ``propose`` hands a request to ordering: to the local core for a replica, by a message to the
+    feeding replicas for a follower.
     """
 
     def __init__(

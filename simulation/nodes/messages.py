@@ -19,7 +19,7 @@ ENVELOPE_BYTES = HEADER_BYTES + SIGNATURE_BYTES
 
 def is_training(category: str) -> bool:
     """Whether orders of this category ask for a model update (``train`` or ``train.<action>``)."""
-    return category.split(".")[0] == "train"
+    return category.partition(".")[0] == "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,6 @@ class Reply:
     """Canonical bytes of the updated arrays; empty when the reply carries none."""
     report: bytes
     """Canonical bytes of everything else: the declared counts."""
-    examples: int
-    """The declared weight of the update."""
     salt: bytes
     """Opens the commitment; empty without a ledger."""
     sent_us: int
@@ -163,8 +161,8 @@ class Product:
     """The declared weight of the update."""
     claim: Mapping[str, int | str] | None
     """What the hospital declares about its privacy, in a ledger's whole numbers: ``epsilon_e6`` of
-    its whole history so far, ``delta_e12``, ``sigma_e6``, ``sampling_e6``, ``steps`` of this update,
-    ``sampler``, ``accountant``. None without a guarantee."""
+    its whole history so far; of this update ``delta_e12``, ``sigma_e6``, ``sampling_e6``,
+    ``steps``, ``sampler``, ``accountant``. None without a guarantee."""
 
 
 class Job(Protocol):

@@ -9,6 +9,7 @@ Source: the project's protocol, section 3, steps 3 and 7.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,7 +42,14 @@ def root_of(model: bytes) -> Digest:
     return model_root(decode_model(model))
 
 
-def check_update(reply: Reply, state: RoundState | None, chain: Digest, task: str) -> Verdict:
+Declared = Callable[[bytes, bytes], int]
+"""Reads, from an update's model and report bytes, the weight that a strategy will give it. Raises
+`EncodingError` for bytes that are no report. Passed in, because only Flower's side can read them."""
+
+
+def check_update(
+    reply: Reply, state: RoundState | None, chain: Digest, task: str, declared: Declared
+) -> Verdict:
     """Hold a reply against the round as the checker's own ledger copy has it."""
     if state is None:
         return Verdict(False, "round-unknown")
@@ -50,6 +58,7 @@ def check_update(reply: Reply, state: RoundState | None, chain: Digest, task: st
         return Verdict(False, "no-commitment")
     try:
         root = root_of(reply.model)
+        weight = declared(reply.model, reply.report)
         opened = commitment(
             chain, task, reply.round, state.base_root, reply.hospital, root, reply.salt
         )
@@ -57,6 +66,6 @@ def check_update(reply: Reply, state: RoundState | None, chain: Digest, task: st
         return Verdict(False, "malformed")
     if opened != stored.commitment:
         return Verdict(False, "opening-mismatch", root)
-    if reply.examples != stored.examples:
+    if weight != stored.examples:
         return Verdict(False, "weight-differs", root)
     return Verdict(True, "opened", root)

@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
+from simulation.base.encoding import encode
 from simulation.base.tensors import decode_model, encode_model
+from simulation.federation.codec import pack, unpack
 from simulation.trace.events import RoundClosed, UpdateChecked
 from simulation.world import simulate
 
@@ -32,14 +34,22 @@ def short_salt(reply):
 
 
 def heavier(reply):
-    return dataclasses.replace(reply, examples=reply.examples * 100)
+    content = unpack(reply.model, reply.report)
+    content["metrics"]["num-examples"] *= 100
+    return dataclasses.replace(reply, report=pack(content)[1])
+
+
+def senseless(reply):
+    return dataclasses.replace(reply, report=encode({"no": "report"}))
 
 
 def garbage(reply):
     return dataclasses.replace(reply, model=b"\x00not a model")
 
 
-@pytest.mark.parametrize("dishonest", [scaled, one_bit, resalted, short_salt, heavier, garbage])
+@pytest.mark.parametrize(
+    "dishonest", [scaled, one_bit, resalted, short_salt, heavier, senseless, garbage]
+)
 def test_other_bytes_than_committed_are_refused_by_every_honest_node(experiment, dishonest):
     """A hospital that sends other bytes than it committed is rejected by every honest hospital."""
     outcome = simulate(experiment, 1, outboxes={2: dishonest})
