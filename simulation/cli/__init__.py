@@ -1,0 +1,57 @@
+"""The command ``wardchain``: one module per subcommand, nothing heavy before it is needed.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong input, 3 a check found a difference. Reports go to
+standard output, messages to standard error; with ``--json`` a report is exactly one JSON object.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from simulation.cli.check import check
+from simulation.cli.data import data_app
+from simulation.cli.exits import guarded
+from simulation.cli.explain import explain
+from simulation.cli.figures import figures
+from simulation.cli.run import run
+from simulation.cli.trace import trace
+from simulation.cli.verify import verify
+
+app = typer.Typer(
+    name="wardchain",
+    help="Hospitals that train a model together, privately, on a ledger they all agree on.",
+    epilog="Start with: wardchain run configs/quickstart.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command(short_help="Run an experiment.")(run)
+app.command(short_help="Check a configuration; print it resolved, estimate.")(check)
+app.command(short_help="Audit a finished run from its files.")(verify)
+app.command(short_help="Explain a section or a parameter.")(explain)
+app.command(short_help="Print the events of a run.")(trace)
+app.command(short_help="Draw a run's figures again.")(figures)
+app.add_typer(data_app, name="data", short_help="List, fetch and locate records.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from simulation import __version__
+
+        typer.echo(f"wardchain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def wardchain(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_version, is_eager=True
+    ),
+) -> None:
+    """Hospitals that train a model together, privately, on a ledger they all agree on."""
+
+
+def main() -> None:
+    """The entry point of the command."""
+    guarded(app)

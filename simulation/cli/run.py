@@ -1,0 +1,198 @@
+"""``wardchain run``: a configuration becomes runs, a table that fills, and a summary."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulation.base.units import US_PER_MS, format_us
+from simulation.cli.exits import DONE, RUN_FAILED, emit, note
+from simulation.cli.options import Config, Json, Seed, Set
+
+if TYPE_CHECKING:
+    from simulation.config.experiment import Experiment
+    from simulation.runs.execute import Result
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for run directories.")]
+
+
+def run(
+    config: Config,
+    set_: Set = None,
+    seed: Seed = None,
+    out: Out = Path("results/runs"),
+    json: Json = False,
+) -> int:
+    """Run an experiment: one run for each seed, skipping what is already done."""
+    from simulation.config.load import load
+    from simulation.runs.directory import State, require_writable, run_directory, state
+
+    experiment = load(config, set_ or (), seed)
+    places = {number: run_directory(out, experiment, number) for number in experiment.seeds}
+    for place in places.values():
+        require_writable(place)
+    missing = [number for number, place in places.items() if state(place) is not State.DONE]
+    if missing:
+        _prepare(experiment, missing)
+    results = [_run_one(experiment, number, out, json) for number in experiment.seeds]
+    code = RUN_FAILED if any(result.failure for result in results) else DONE
+    if json:
+        emit(_report(experiment, results, code))
+    else:
+        _close(config, set_ or [], experiment, results)
+    return code
+
+
+def _prepare(experiment: Experiment, seeds: list[int]) -> None:
+    """Everything that can be wrong is found here, before a directory is made."""
+    from simulation.runs.preflight import preflight
+
+    # PyTorch and Opacus warn their own callers of things that the trainer has settled.
+    warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
+    preflight(experiment, seeds)
+
+
+def _run_one(experiment: Experiment, seed: int, out: Path, json: bool) -> Result:
+    from simulation.cli.progress import Progress
+    from simulation.cli.views import watching
+    from simulation.runs.directory import State, run_directory, state
+    from simulation.runs.execute import execute
+
+    directory = run_directory(out, experiment, seed)
+    if state(directory) is State.DONE:
+        note(f"{directory}: done before, skipped")
+        return execute(experiment, seed, out)
+    title = f"{experiment.name}, seed {seed}"
+    with watching(Progress(), title, sys.stderr if json else sys.stdout) as listener:
+        result = execute(experiment, seed, out, (listener,), draw=_draw)
+    if result.failure is not None:
+        note(f"error: seed {seed} failed: {result.failure.message}")
+        note(f"       see {result.directory / 'FAILED'}")
+    if result.figure_problem is not None:
+        note(f"no figure was drawn: {result.figure_problem}")
+    return result
+
+
+def _draw(folder: Path) -> None:
+    from simulation.cli.figures import drawer
+
+    drawer()(folder)
+
+
+# ---- what is said at the end --------------------------------------------------------------------
+
+
+def _report(experiment: Experiment, results: list[Result], code: int) -> dict[str, Any]:
+    from simulation.config.dump import config_hash
+
+    return {
+        "name": experiment.name,
+        "config_hash": config_hash(experiment),
+        "runs": [_run_report(result) for result in results],
+        "exit_code": code,
+    }
+
+
+def _run_report(result: Result) -> dict[str, Any]:
+    from simulation.runs.manifest import read_manifest
+
+    manifest = read_manifest(result.directory)
+    return {
+        "seed": result.seed,
+        "directory": str(result.directory),
+        "status": manifest["status"],
+        "skipped": result.skipped,
+        "wall_s": manifest["wall_s"],
+        "virtual_us": manifest["virtual_us"],
+        "trace_digest": manifest["trace_digest"],
+        "invariants": manifest["invariants"],
+        "final": {} if result.failure else _final(result.directory),
+        "figures": [str(path) for path in _figures(result.directory)],
+        "failure": manifest["failure"],
+    }
+
+
+def _final(directory: Path) -> dict[str, float]:
+    """The last round's metrics over all hospitals' test rows."""
+    from simulation.cli.progress import SCOPE
+    from simulation.runs.artifacts import read_metrics
+
+    rows = [row for row in read_metrics(directory) if row["scope"] == SCOPE]
+    last = max((row["round"] for row in rows), default=0)
+    return {row["metric"]: row["value"] for row in rows if row["round"] == last}
+
+
+def _figures(directory: Path) -> list[Path]:
+    return sorted(p for p in directory.rglob("*") if p.suffix in (".svg", ".png", ".pdf"))
+
+
+def _close(
+    config: Path, overrides: list[str], experiment: Experiment, results: list[Result]
+) -> None:
+    print()
+    for result in results:
+        _print_result(result)
+    good = [result for result in results if result.failure is None]
+    command = shlex.join(["wardchain", "run", str(config), *(_set(overrides))])
+    print("Try next")
+    for result in good[:1]:
+        print(f"  wardchain verify {result.directory}")
+        print(f"  wardchain trace {result.directory} --event round_closed")
+    if experiment.ledger.kind != "none":
+        print(f"  {command} --set ledger=none")
+    if experiment.privacy.kind != "none":
+        print(f"  {command} --set privacy.epsilon=1")
+    print("  wardchain explain")
+
+
+def _set(overrides: list[str]) -> list[str]:
+    return [part for override in overrides for part in ("--set", override)]
+
+
+def _print_result(result: Result) -> None:
+    from simulation.runs.manifest import read_manifest
+
+    manifest = read_manifest(result.directory)
+    ending = "failed after" if result.failure else "done in"
+    print(f"seed {result.seed}: {ending} {format_us(manifest['virtual_us'])} of virtual time")
+    print(f"  directory  {result.directory}")
+    if result.failure is not None:
+        print(f"  error      {result.failure.message}\n")
+        return
+    final = ", ".join(f"{name} {value:.4f}" for name, value in _final(result.directory).items())
+    print(f"  model      {final or 'not measured'}")
+    for label, text in _costs(result.directory):
+        print(f"  {label:<10} {text}")
+    print(f"  wall time  {manifest['wall_s']:.1f} s")
+    print(f"  trace      {manifest['trace_digest']}")
+    if manifest["invariants"]:
+        print(f"  checked    {', '.join(manifest['invariants'])}")
+    for path in _figures(result.directory):
+        print(f"  figure     {path}")
+    print()
+
+
+def _costs(directory: Path) -> list[tuple[str, str]]:
+    """ε and consensus latency of a finished run, from its trace."""
+    from simulation.cli.progress import percentile
+    from simulation.runs.artifacts import read_trace
+
+    epsilon, latencies = 0.0, list[int]()
+    for row in read_trace(directory):
+        if row["event"] == "privacy_spent":
+            epsilon = max(epsilon, row["epsilon"])
+        elif row["event"] == "transaction_executed":
+            latencies.append(row["latency_us"])
+    found: list[tuple[str, str]] = []
+    if epsilon:
+        found.append(("privacy", f"epsilon {epsilon:.3f} at the hospital that spent most"))
+    p50, p99 = percentile(latencies, 50), percentile(latencies, 99)
+    if p50 is not None and p99 is not None:
+        text = f"{len(latencies)} transactions, p50 {p50 / US_PER_MS:.1f} ms, "
+        found.append(("consensus", f"{text}p99 {p99 / US_PER_MS:.1f} ms"))
+    return found

@@ -1,0 +1,115 @@
+"""What a run will take, computed before it: steps, models, transactions, messages, bytes.
+
+Counts are exact where a closed form exists, and bounds where batching decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from simulation.config.experiment import Experiment
+from simulation.nodes.params import CommitLedger
+
+if TYPE_CHECKING:
+    from simulation.federation.setting import Setting
+
+MESSAGES_PER_DECISION: dict[str, Callable[[int], int]] = {
+    # Pre-prepare to all others; each backup's prepare to all others; everybody's commit (§4.2).
+    "pbft": lambda n: (n - 1) + (n - 1) ** 2 + n * (n - 1),
+    "sequencer": lambda n: n - 1,
+}
+"""Messages that order one batch among n replicas, by protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalPlan:
+    """What one hospital brings."""
+
+    hospital: int
+    training_records: int
+    steps: int
+    """Optimiser steps of one round."""
+    training_us: int
+    """Virtual time of one round's training, in microseconds."""
+    sigma: float | None
+    """Noise multiplier under differential privacy."""
+    sampling_rate: float | None
+    epsilon: float | None
+    """What all planned rounds will have spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A run in numbers."""
+
+    hospitals: int
+    replicas: int
+    rounds: int
+    parameters: int
+    """Numbers in the model."""
+    steps: int
+    """Optimiser steps of all hospitals in all rounds."""
+    model_bytes: int
+    """One model, as float32."""
+    round_bytes: int
+    """Models on the wire in one round: down to every hospital, up, and to those who check."""
+    transactions: int
+    """Ledger transactions of the whole run."""
+    decisions: tuple[int, int]
+    """Fewest and most batches that they can come in."""
+    messages_per_decision: int
+    """Consensus messages for one batch."""
+    messages: tuple[int, int]
+    """Consensus messages of the whole run, fewest and most."""
+    plans: tuple[HospitalPlan, ...]
+
+    def data(self) -> dict[str, Any]:
+        """Plain data, for one JSON object."""
+        return asdict(self)
+
+
+def estimate(experiment: Experiment, setting: Setting) -> Estimate:
+    """The estimate for one seed, whose trainers and model ``setting`` holds."""
+    rounds, n, hospitals = experiment.federation.rounds, experiment.replicas, setting.hospitals
+    plans = tuple(_plan(experiment, setting, hospital) for hospital in range(hospitals))
+    parameters = sum(array.size for array in setting.initial.values())
+    size = sum(array.nbytes for array in setting.initial.values())
+    ledger = isinstance(experiment.ledger, CommitLedger)
+    # Each round opens, takes a commitment from every hospital and closes with an aggregate.
+    transactions = rounds * (hospitals + 2) if ledger else 0
+    decisions = (3 * rounds, transactions) if ledger else (0, 0)
+    each = MESSAGES_PER_DECISION[experiment.consensus.kind](n) if ledger else 0
+    checked_by_all = isinstance(experiment.ledger, CommitLedger) and (
+        experiment.ledger.verifiers == "all"
+    )
+    copies = 2 * hospitals + (hospitals * (hospitals - 1) if checked_by_all else 0)
+    return Estimate(
+        hospitals=hospitals,
+        replicas=n,
+        rounds=rounds,
+        parameters=parameters,
+        steps=rounds * sum(plan.steps for plan in plans),
+        model_bytes=size,
+        round_bytes=copies * size,
+        transactions=transactions,
+        decisions=decisions,
+        messages_per_decision=each,
+        messages=(decisions[0] * each, decisions[1] * each),
+        plans=plans,
+    )
+
+
+def _plan(experiment: Experiment, setting: Setting, hospital: int) -> HospitalPlan:
+    trainer = setting.trainer_of(hospital)
+    privacy = trainer.plan
+    return HospitalPlan(
+        hospital=hospital,
+        training_records=trainer.examples,
+        steps=experiment.training.steps(trainer.examples),
+        training_us=trainer.training_us(experiment.compute),
+        sigma=None if privacy is None else privacy.sigma,
+        sampling_rate=None if privacy is None else privacy.sampling_rate,
+        epsilon=None if privacy is None else privacy.planned_epsilon,
+    )

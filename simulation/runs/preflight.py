@@ -1,0 +1,37 @@
+"""What only the data, the apps and the accountant can say against a configuration.
+
+All of it is asked before a run directory is made: whether the data are there and unaltered, whether
+the hospitals can be dealt as many records as they need, whether noise can reach the target, and
+whether the named apps and strategy arguments exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from simulation.config.errors import ConfigError
+from simulation.config.experiment import Experiment
+from simulation.config.locate import located
+
+if TYPE_CHECKING:
+    from simulation.federation.setting import Setting
+
+
+def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting]:
+    """Meet the data, the apps and the accountant; trainers and initial model for each seed.
+
+    Raises:
+        ConfigError: at the first objection, with the path to the field.
+    """
+    from simulation.federation.loading import load_client_app, load_server_app
+    from simulation.federation.strategies import check_strategy_args
+    from simulation.world import make_setting
+
+    try:
+        check_strategy_args(experiment.federation)
+        load_client_app(experiment.federation.client_app)
+        load_server_app(experiment.federation.server_app)
+        return {seed: make_setting(experiment, seed) for seed in seeds}
+    except ValueError as error:
+        raise ConfigError(located(str(error), experiment)) from error

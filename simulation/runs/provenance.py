@@ -1,0 +1,71 @@
+"""What a result depends on besides its configuration: code, libraries, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import simulation
+
+LIBRARIES = (
+    "cryptography",
+    "dag-cbor",
+    "dp-accounting",
+    "flwr",
+    "numpy",
+    "opacus",
+    "pyarrow",
+    "pydantic",
+    "scikit-learn",
+    "scipy",
+    "simpy",
+    "torch",
+)
+"""The libraries that a result may depend on."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program, Python and the libraries."""
+    found = {"wardchain": simulation.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def host() -> dict[str, Any]:
+    """What kind of machine this is; nothing that identifies it or its user."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def revision() -> dict[str, Any] | None:
+    """Git revision of the code and whether it was changed; none outside a clone."""
+    root = Path(simulation.__file__).resolve().parent.parent
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    try:
+        head = _git(git, root, "rev-parse", "HEAD")
+        changed = _git(git, root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"revision": head, "dirty": bool(changed)}
+
+
+def _git(git: str, root: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603  (fixed arguments)
+        [git, "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.strip()
