@@ -44,7 +44,7 @@ def root_of(model: bytes) -> Digest:
 
 Declared = Callable[[bytes, bytes], int]
 """Reads, from an update's model and report bytes, the weight that a strategy will give it. Raises
-`EncodingError` for bytes that are no report. Passed in, because only Flower's side can read them."""
+`EncodingError` for bytes that are no report. Passed in, because only Flower's side reads them."""
 
 
 def check_update(
