@@ -19,14 +19,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import simpy
-
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.base.units import BITS_PER_BYTE
 from simulation.consensus.protocol import Message
-from simulation.network.alarm import Alarm
-from simulation.network.clock import Clock
+from simulation.network.clock import Alarm, Clock
 from simulation.network.latency import latency_model
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count, Parcel
@@ -54,14 +51,14 @@ class Network:
         self.params = params
         self.sent: dict[str, Count] = {}
         self.dropped: dict[str, Count] = {}
-        self._landed: dict[str, Count] = {}
-        self._flights: dict[_Flight, None] = {}
+        self._arrived: dict[str, Count] = {}
+        self.flights: dict[Flight, None] = {}
         self._latency = latency_model(params.delays, nodes, streams)
         self._uplink_bps = params.uplink_bps
         self._downlink_bps = params.downlink_bps
         self._uplink_free_ns = [0] * nodes
-        self._downlink_free_ns = [0] * nodes
-        self._ports: list[Accept | None] = [None] * nodes
+        self.downlink_free_ns = [0] * nodes
+        self.ports: list[Accept | None] = [None] * nodes
 
     # ---- attaching ----------------------------------------------------------------------------
 
@@ -71,11 +68,11 @@ class Network:
 
     def connect(self, node: NodeId, accept: Accept) -> None:
         """Attach a node that queues for itself: told at arrival when the last bit will be in."""
-        self._ports[node] = accept
+        self.ports[node] = accept
 
     def detach(self, node: NodeId) -> None:
         """Drop from now on what arrives at ``node``."""
-        self._ports[node] = None
+        self.ports[node] = None
 
     # ---- sending ------------------------------------------------------------------------------
 
@@ -98,87 +95,77 @@ class Network:
         if src in dsts:
             own = Parcel(src, message)
             own.check_us = 0
-            _Flight(self, own, (src,), [start_us << _POSITION_BITS]).launch()
+            own.counted = False
+            Flight(self, own, (src,), [start_us << _POSITION_BITS])
             dsts = [dst for dst in dsts if dst != src]
         if not dsts:
             return
         parcel = Parcel(src, message)
-        self._count(self.sent, parcel, len(dsts))
-        flight = _Flight(self, parcel, dsts, self._arrivals(src, dsts, parcel, start_us))
-        self._flights[flight] = None
-        flight.launch()
+        if self._downlink_bps:
+            parcel.wire_ns = _wire_ns(parcel.size_bytes, self._downlink_bps)
+        _count(self.sent, parcel, len(dsts))
+        keys = self._arrivals(src, dsts, parcel, start_us)
+        self.flights[Flight(self, parcel, dsts, keys)] = None
 
     def _arrivals(
         self, src: NodeId, dsts: Sequence[NodeId], parcel: Parcel, start_us: int
     ) -> list[int]:
-        """Arrival time and position of each copy, packed in one integer, in order of arrival."""
+        """Arrival time and position of each copy, packed in one integer, the last to arrive first.
+
+        The next copy is popped from the end; of two that arrive together, the one named first
+        comes first.
+        """
         delays = self._latency.draw_block(src, dsts)
         if not self._uplink_bps:
             keys = [
-                ((start_us + delay_us) << _POSITION_BITS) | position
+                (start_us + delay_us << _POSITION_BITS) + position
                 for position, delay_us in enumerate(delays)
             ]
         else:
             wire_ns = _wire_ns(parcel.size_bytes, self._uplink_bps)
             left_ns = max(self._uplink_free_ns[src], start_us * NS_PER_US)
-            keys: list[int] = []
-            for position, delay_us in enumerate(delays):
-                left_ns += wire_ns
-                keys.append((-(-left_ns // NS_PER_US) + delay_us << _POSITION_BITS) | position)
-            self._uplink_free_ns[src] = left_ns
-        keys.sort()
+            self._uplink_free_ns[src] = left_ns + wire_ns * len(dsts)
+            left_ns += NS_PER_US - 1  # so that the division below rounds up
+            keys = [
+                (((left_ns := left_ns + wire_ns) // NS_PER_US + delay_us) << _POSITION_BITS)
+                + position
+                for position, delay_us in enumerate(delays)
+            ]
+        keys.sort(reverse=True)
         return keys
 
     # ---- arriving -----------------------------------------------------------------------------
 
-    def land(self, parcel: Parcel, dst: NodeId, now_us: int) -> None:
-        """Hand a copy to the downlink of ``dst``, or drop it when nobody is there."""
-        accept = self._ports[dst]
-        if accept is None:
-            self._count(self.dropped, parcel, 1)
-            self._count(self._landed, parcel, -1)  # the flight counts all it carried as landed
-            return
-        if self._downlink_bps and dst != parcel.sender:
-            free_ns = max(self._downlink_free_ns[dst], now_us * NS_PER_US)
-            free_ns += _wire_ns(parcel.size_bytes, self._downlink_bps)
-            self._downlink_free_ns[dst] = free_ns
-            accept(-(-free_ns // NS_PER_US), parcel)
-        else:
-            accept(now_us, parcel)
-
-    def landed(self, flight: _Flight) -> None:
+    def arrived(self, flight: Flight) -> None:
         """Every copy of a broadcast has arrived."""
-        if flight in self._flights:
-            del self._flights[flight]
-            self._count(self._landed, flight.parcel, len(flight.keys))
+        del self.flights[flight]
+        _count(self._arrived, flight.parcel, flight.copies)
+
+    def refuse(self, parcel: Parcel) -> None:
+        """A copy has arrived where nobody is attached."""
+        _count(self.dropped, parcel, 1)
+        _count(self._arrived, parcel, -1)
 
     # ---- counting -----------------------------------------------------------------------------
 
     @property
     def delivered(self) -> dict[str, Count]:
         """Copies that have reached a receiver, by kind."""
-        counts = {kind: Count(c.messages, c.bytes) for kind, c in self._landed.items()}
-        for flight in self._flights:
-            self._count(counts, flight.parcel, flight.landed)
+        counts = {kind: Count(c.messages, c.bytes) for kind, c in self._arrived.items()}
+        for flight in self.flights:
+            _count(counts, flight.parcel, flight.copies - len(flight.keys))
         return {kind: count for kind, count in counts.items() if count.messages}
 
     @property
     def in_flight(self) -> dict[str, Count]:
         """Copies that are on the uplink or under way, by kind."""
         counts: dict[str, Count] = {}
-        for flight in self._flights:
-            self._count(counts, flight.parcel, len(flight.keys) - flight.landed)
+        for flight in self.flights:
+            _count(counts, flight.parcel, len(flight.keys))
         return counts
 
-    def _count(self, counts: dict[str, Count], parcel: Parcel, copies: int) -> None:
-        kind = parcel.message.kind
-        count = counts.get(kind)
-        if count is None:
-            count = counts[kind] = Count()
-        count.add(copies, parcel.size_bytes)
 
-
-class _Flight(Alarm):
+class Flight(Alarm):
     """All copies of one broadcast: one alarm, armed for one receiver after the other."""
 
     def __init__(
@@ -189,24 +176,36 @@ class _Flight(Alarm):
         self.parcel = parcel
         self.dsts = dsts
         self.keys = keys
-        self.landed = 0
+        self.copies = len(keys)
+        self.arm(keys[-1] >> _POSITION_BITS)
 
-    def launch(self) -> None:
-        """Wait for the first arrival."""
-        self.arm(self.keys[0] >> _POSITION_BITS)
-
-    def _arrive(self, _: simpy.Event) -> None:
-        keys, network, parcel, dsts = self.keys, self.network, self.parcel, self.dsts
+    def _arrive(self) -> None:
+        keys, parcel, network = self.keys, self.parcel, self.network
+        ports, wire_ns = network.ports, parcel.wire_ns
         now_us = network.env.now
         # Copies that arrive together are handed over together: no event between two of them.
-        while self.landed < len(keys):
-            key = keys[self.landed]
-            if key >> _POSITION_BITS > now_us:
-                self.arm(key >> _POSITION_BITS)
+        while True:
+            dst = self.dsts[keys.pop() & _POSITION_MASK]
+            accept = ports[dst]
+            if accept is None:
+                network.refuse(parcel)
+            elif wire_ns:
+                downlinks = network.downlink_free_ns
+                free_ns, now_ns = downlinks[dst], now_us * NS_PER_US
+                free_ns = (free_ns if free_ns > now_ns else now_ns) + wire_ns  # noqa: FURB136
+                downlinks[dst] = free_ns
+                accept(-(-free_ns // NS_PER_US), parcel)
+            else:
+                accept(now_us, parcel)
+            if not keys:
+                break
+            at_us = keys[-1] >> _POSITION_BITS
+            if at_us > now_us:
+                self.arm(at_us)
                 return
-            self.landed += 1
-            network.land(parcel, dsts[key & _POSITION_MASK], now_us)
-        network.landed(self)
+        if parcel.counted:
+            network.arrived(self)
+        self.disarm()  # also unties the knot of this object and its own method
 
 
 class _Mailbox:
@@ -227,7 +226,7 @@ class _Mailbox:
         if len(self._waiting) == 1:
             self._alarm.arm(ready_us)
 
-    def _ring(self, _: simpy.Event) -> None:
+    def _ring(self) -> None:
         parcel = self._waiting.popleft()[1]
         self._receive(parcel.sender, parcel.message)
         if self._waiting:
@@ -237,3 +236,11 @@ class _Mailbox:
 def _wire_ns(size_bytes: int, rate_bps: int) -> int:
     """Nanoseconds that a message occupies a link, rounded up."""
     return -(-size_bytes * BITS_PER_BYTE * NS_PER_S // rate_bps)
+
+
+def _count(counts: dict[str, Count], parcel: Parcel, copies: int) -> None:
+    kind = parcel.message.kind
+    count = counts.get(kind)
+    if count is None:
+        count = counts[kind] = Count()
+    count.add(copies, parcel.size_bytes)

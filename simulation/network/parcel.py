@@ -14,12 +14,24 @@ UNKNOWN_US = -1
 class Parcel:
     """A message on its way. Everything that is the same for every receiver is computed once."""
 
-    __slots__ = ("_received", "check_us", "message", "sender", "size_bytes")
+    __slots__ = (
+        "_received",
+        "check_us",
+        "counted",
+        "message",
+        "sender",
+        "size_bytes",
+        "wire_ns",
+    )
 
     def __init__(self, sender: NodeId, message: Message) -> None:
         self.sender = sender
         self.message = message
         self.size_bytes = message.size_bytes
+        self.counted = True
+        """False for what a node sends to itself, which touches no cable."""
+        self.wire_ns = 0
+        """Time that one copy occupies a downlink, in nanoseconds; 0 on an unlimited one."""
         self.check_us = UNKNOWN_US
         """Processor time to check the message, filled in by the first receiver: all nodes of a
         network have the same cost model (a slow node multiplies it on its own account)."""

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import simpy
-
 from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.rng import Streams
 from simulation.consensus.protocol import Decide, Request
 from simulation.consensus.registry import PROTOCOLS, ConsensusParams
-from simulation.network.clock import Clock
+from simulation.network.clock import Alarm, Clock
 from simulation.network.network import Network
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count
@@ -164,13 +162,14 @@ class Cluster:
 
     def schedule(self, submissions: Sequence[Submission]) -> None:
         """Submit requests at their times."""
-
-        def submit(event: simpy.Event) -> None:
-            self.submit(event.value.replica, bytes(event.value.size_bytes))
-
         for submission in submissions:
-            due = self.clock.timeout(submission.at_us - self.clock.now, submission)
-            due.callbacks.append(submit)
+            self._submit_at(submission)
+
+    def _submit_at(self, submission: Submission) -> None:
+        def submit() -> None:
+            self.submit(submission.replica, bytes(submission.size_bytes))
+
+        Alarm(self.clock, submit).arm(submission.at_us)
 
     def submit(self, replica: ReplicaId, payload: bytes) -> Request:
         """Hand a replica a new request of its own client now."""

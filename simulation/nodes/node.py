@@ -19,10 +19,9 @@ import simpy
 
 from simulation.base.ids import NodeId
 from simulation.consensus.protocol import Message
-from simulation.network.alarm import Alarm
-from simulation.network.clock import Clock
+from simulation.network.clock import Alarm, Clock
 from simulation.network.network import Network
-from simulation.network.parcel import UNKNOWN_US, Parcel
+from simulation.network.parcel import Parcel
 from simulation.nodes.costs import CryptoCosts
 
 M = TypeVar("M", bound=Message)
@@ -41,19 +40,20 @@ class Node:
         self.costs = costs
         self.busy_us = 0
         """Processor time used so far, in µs."""
-        self._handlers: dict[type, Callable[[Parcel], None]] = {}
+        self._handlers: dict[type, Callable[[Parcel], object]] = {}
         self._arrived: deque[Job] = deque()
         self._own: deque[Job] = deque()
         self._current: Job | None = None
         self._serving = False
+        """Whether the current job's action is being called right now."""
         self._free_us = 0
         self._free_before_us = 0
-        self._alarm = Alarm(env, self._done)
+        self._alarm = Alarm(env, self._ring)
         network.connect(node_id, self._accept)
 
     # ---- for whoever lives on the node --------------------------------------------------------
 
-    def on(self, message_type: type[M], handler: Callable[[NodeId, M], None]) -> None:
+    def on(self, message_type: type[M], handler: Callable[[NodeId, M], object]) -> None:
         """Call ``handler(sender, message)`` for every message of exactly this type."""
 
         def unpack(parcel: Parcel) -> None:
@@ -61,14 +61,15 @@ class Node:
 
         self._handlers[message_type] = unpack
 
-    def on_parcel(self, message_type: type, handler: Callable[[Parcel], None]) -> None:
+    def on_parcel(self, message_type: type, handler: Callable[[Parcel], object]) -> None:
         """Like `on`, for a handler that wants the parcel that all receivers share."""
         self._handlers[message_type] = handler
 
     def send(self, dst: NodeId, message: Message) -> None:
         """Sign a message, then send it; to oneself, it is handled without either."""
         if dst == self.id:
-            self.run(0, self._handle, Parcel(self.id, message))
+            parcel = Parcel(self.id, message)
+            self.run(0, self._handler(parcel), parcel)
             return
         self.broadcast((dst,), message)
 
@@ -98,12 +99,13 @@ class Node:
         """Queue a job: ``action(argument)`` is called when its processor time has passed."""
         now_us = self.env.now
         job: Job = (now_us, duration_us, action, argument)
-        if self._current is None and not self._serving:
+        current = self._current
+        if current is None:
             self._start(job)
-        elif self._current is not None and self._current[0] > now_us:
+        elif current[0] > now_us and not self._serving:
             # The processor only waits for the last bit of a message: this job goes first.
-            self._arrived.appendleft(self._current)
-            self._abandon()
+            self._abandon(current)
+            self._arrived.appendleft(current)
             self._start(job)
         else:
             self._own.append(job)
@@ -118,69 +120,86 @@ class Node:
 
     def _accept(self, ready_us: int, parcel: Parcel) -> None:
         check_us = parcel.check_us
-        if check_us == UNKNOWN_US:
+        if check_us < 0:
             check_us = parcel.check_us = self.costs.receive_us(parcel.message)
-        job = (ready_us, check_us, self._handle, parcel)
-        if self._current is None and not self._serving:
-            self._start(job)
+        handler = self._handlers.get(parcel.message.__class__)
+        if handler is None:
+            handler = self._handler(parcel)
+        if self._current is None:
+            self._start((ready_us, check_us, handler, parcel))
         else:
-            self._arrived.append(job)
+            self._arrived.append((ready_us, check_us, handler, parcel))
 
-    def _start(self, job: Job) -> None:
-        """Begin a job on an idle processor, and go on with what waits when it takes no time."""
-        while True:
-            ready_us, duration_us, action, argument = job
-            free_us = self._free_before_us = self._free_us
-            done_us = max(ready_us, free_us) + duration_us
-            self.busy_us += duration_us
-            self._free_us = done_us
-            if done_us > self.env.now:
-                self._current = job
-                self._alarm.arm(done_us)
-                return
-            self._serving = True
-            action(argument)
-            self._serving = False
-            following = self._next()
-            if following is None:
-                return
-            job = following
+    def _handler(self, parcel: Parcel) -> Callable[[Parcel], object]:
+        """The handler of a parcel's message.
 
-    def _done(self, _: simpy.Event) -> None:
-        job = self._current
-        assert job is not None
-        self._current = None
-        self._serving = True
-        job[2](job[3])
-        self._serving = False
-        following = self._next()
-        if following is not None:
-            self._start(following)
-
-    def _next(self) -> Job | None:
-        """Take the waiting job that could start first; a message before a job of the same time."""
-        arrived, own = self._arrived, self._own
-        if arrived and not (own and own[0][0] < arrived[0][0]):
-            return arrived.popleft()
-        return own.popleft() if own else None
-
-    def _abandon(self) -> None:
-        """Forget the current job, which has not begun."""
-        assert self._current is not None
-        self._alarm.disarm()
-        self._alarm = Alarm(self.env, self._done)
-        self.busy_us -= self._current[1]
-        self._free_us = self._free_before_us
-        self._current = None
-
-    def _handle(self, parcel: Parcel) -> None:
-        handler = self._handlers.get(type(parcel.message))
+        Raises:
+            LookupError: when nobody on this node expects such a message.
+        """
+        handler = self._handlers.get(parcel.message.__class__)
         if handler is None:
             raise LookupError(
                 f"node {self.id} has no handler for {type(parcel.message).__name__} "
                 f"from node {parcel.sender}; register one with on()"
             )
-        handler(parcel)
+        return handler
+
+    def _start(self, job: Job) -> None:
+        """Begin a job on an idle processor; one that takes no time is over at once."""
+        if not self._begin(job):
+            self._ring()
+
+    def _begin(self, job: Job) -> bool:
+        """Make a job the current one; whether it takes any time from now on."""
+        self._current = job
+        free_us = self._free_before_us = self._free_us
+        ready_us, duration_us, _, _ = job
+        done_us = (ready_us if ready_us > free_us else free_us) + duration_us  # noqa: FURB136
+        self._free_us = done_us
+        self.busy_us += duration_us
+        if done_us > self.env.now:
+            self._alarm.arm(done_us)
+            return True
+        return False
+
+    def _ring(self) -> None:
+        """The current job's time has passed: call its action, then begin what waits.
+
+        The waiting job that could start first is next; a message goes before own work of the same
+        time.
+        """
+        arrived, own = self._arrived, self._own
+        job = self._current
+        assert job is not None
+        now_us = self.env.now
+        while True:
+            self._serving = True
+            job[2](job[3])
+            self._serving = False
+            if own and not (arrived and arrived[0][0] <= own[0][0]):
+                job = own.popleft()
+            elif arrived:
+                job = arrived.popleft()
+            else:
+                self._current = None
+                return
+            # The same as _begin, spelled out: this is where every queued message passes.
+            self._current = job
+            free_us = self._free_before_us = self._free_us
+            ready_us = job[0]
+            self.busy_us += job[1]
+            done_us = (ready_us if ready_us > free_us else free_us) + job[1]  # noqa: FURB136
+            self._free_us = done_us
+            if done_us > now_us:
+                self._alarm.arm(done_us)
+                return
+
+    def _abandon(self, job: Job) -> None:
+        """Take back the current job, which has not begun."""
+        self._alarm.disarm()
+        self._alarm = Alarm(self.env, self._ring)
+        self.busy_us -= job[1]
+        self._free_us = self._free_before_us
 
     def _transmit(self, outgoing: tuple[Sequence[NodeId], Message]) -> None:
         dsts, message = outgoing

@@ -14,15 +14,12 @@ from simulation.base.digest import Digest, short
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import (
     Batch,
-    Batch,
     Broadcast,
     CancelTimer,
     Decide,
     Effect,
     Executed,
     Input,
-    Load,
-    Loaded,
     Load,
     Loaded,
     Propose,
@@ -71,7 +68,6 @@ class ReplicaHost:
         self._execute = execute
         self._record = record
         self._pending: deque[Input[Any]] = deque()
-        self._journal: list[Batch] = []
         self.journal: list[Batch] = []
         """Every decided batch, from sequence number 1 on: as durable as the ledger."""
         self._fast: FastReceive | None = getattr(core, "receive", None)
@@ -138,9 +134,6 @@ class ReplicaHost:
             case Load(first, last, token):
                 found = tuple(self.journal[first - 1 : last])
                 self._pending.append(Loaded(first, found, token))
-            case Load(first, last, token):
-                stretch = tuple(self._journal[first - 1 : last])
-                self._pending.append(Loaded(first, stretch, token))
             case Report(what, view, seq, detail):
                 self._record(Reported(self.node.env.now, self.node.id, what, view, seq, detail))
             case _:
@@ -160,6 +153,5 @@ class ReplicaHost:
                 decision.proposer,
             )
         )
-        self._journal.append(batch)
         node.charge(node.costs.executing_us(len(batch.requests)))
         self._pending.append(Executed(decision.seq, self._execute(decision)))

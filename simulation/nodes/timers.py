@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
-import simpy
-
 from simulation.consensus.protocol import TimerKey
-from simulation.network.alarm import Alarm
-from simulation.network.clock import Clock
+from simulation.network.clock import Alarm, Clock
 
 _SLACK = 32
 
@@ -76,7 +73,7 @@ class Timers:
             self._wakeups.append(at_us)
             Alarm(self._env, self._ring).arm(at_us)
 
-    def _ring(self, _: simpy.Event) -> None:
+    def _ring(self) -> None:
         self._wakeups.pop()
         now_us = self._env.now
         deadlines = self._deadlines

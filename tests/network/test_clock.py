@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import simpy
 
-from simulation.network.alarm import Alarm
-from simulation.network.clock import Clock
+from simulation.network.clock import Alarm, Clock
 
 
 def busy(env, log):
@@ -97,7 +96,7 @@ def test_waiting_for_what_cannot_happen_is_an_error():
 
 def test_an_alarm_rings_as_often_as_it_is_armed_and_never_after_disarming():
     clock, rung = Clock(), []
-    alarm = Alarm(clock, lambda _: rung.append(clock.now))
+    alarm = Alarm(clock, lambda: rung.append(clock.now))
     alarm.arm(3)
     clock.run()
     alarm.arm(7)

@@ -1,0 +1,92 @@
+"""Simulated PBFT messages per second of processor time, as ratios to loops that do less.
+
+Times on one machine mean nothing on another, so each line compares with two loops over the same
+number of messages, run just before on the same machine: a bare heap of tuples, and SimPy delivering
+one event per message to an empty handler. Nothing here asserts a time.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from heapq import heapify, heappop, heappush
+
+import pytest
+import simpy
+
+from simulation.consensus.pbft.params import PbftParams
+from simulation.network.params import NetworkParams
+from simulation.nodes.cluster import Cluster, every
+from simulation.nodes.costs import CryptoCosts
+
+pytestmark = pytest.mark.bench
+
+SIZES = (4, 16, 64, 128, 256)
+MESSAGES = 150_000
+
+
+def bare_heap(events: int, pending: int) -> None:
+    """Pop the next event, push a later one: the least that any event loop does."""
+    heap = [(i * 7919 % 1000, i) for i in range(pending)]
+    heapify(heap)
+    for i in range(events):
+        time_us, _ = heappop(heap)
+        heappush(heap, (time_us + 997, pending + i))
+
+
+def bare_simpy(events: int, pending: int) -> None:
+    """Deliver messages to an empty handler, one SimPy timeout each, ``pending`` at a time."""
+    env = simpy.Environment()
+    left = [events - pending]
+
+    def handle(event: simpy.Event) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            env.timeout(997).callbacks.append(handle)
+
+    for i in range(pending):
+        env.timeout(i * 7919 % 1000).callbacks.append(handle)
+    env.run()
+
+
+def seconds(run) -> float:
+    gc.collect()
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_pbft_messages_per_second(benchmark, capsys, n):
+    """With queues, signatures, log and timers on: the `national` profile and Ed25519 costs."""
+    decisions = max(1, MESSAGES // (2 * n * (n - 1)))
+    cluster = Cluster(PbftParams(batch_max_age_ms=0), n, NetworkParams(), CryptoCosts(), seed=1)
+    cluster.schedule(every(100_000, decisions))
+    heap_s = seconds(lambda: bare_heap(decisions * 2 * n * (n - 1), 2 * n))
+    simpy_s = seconds(lambda: bare_simpy(decisions * 2 * n * (n - 1), 2 * n))
+    taken = []
+
+    def run():
+        taken.append(seconds(cluster.run))
+
+    benchmark.pedantic(run, rounds=1, iterations=1)
+
+    result = cluster.result()
+    assert all(len(log) == decisions for log in result.decisions)
+    rate = result.messages / taken[0]
+    per_heap = heap_s / taken[0]
+    per_simpy = simpy_s / taken[0]
+    benchmark.extra_info.update(
+        n=n,
+        messages=result.messages,
+        messages_per_s=round(rate),
+        ms_per_decision=1e3 * taken[0] / decisions,
+        ratio_to_heapq=per_heap,
+        ratio_to_simpy=per_simpy,
+    )
+    with capsys.disabled():
+        print(  # noqa: T201 (the table is what this is for)
+            f"\n  n = {n:3}  {result.messages:7,} messages  {rate / 1e6:5.2f} M/s  "
+            f"{1e3 * taken[0] / decisions:8.2f} ms per decision  "
+            f"{per_heap:5.2f} of a bare heap  {per_simpy:5.2f} of bare SimPy"
+        )
