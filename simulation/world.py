@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, RecordDict
-
 from simulation.base.ids import HospitalId, NodeId, node_name
 from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
@@ -33,7 +31,7 @@ from simulation.consensus.quorum import byzantine_quorum
 from simulation.contracts import default_contracts
 from simulation.federation.codec import declared_examples
 from simulation.federation.grid import SimGrid
-from simulation.federation.identity import RUN_ID, SERVER_NODE, flower_node
+from simulation.federation.identity import hospital_context, server_context
 from simulation.federation.learner import FlowerLearner
 from simulation.federation.loading import load_client_app, load_server_app
 from simulation.federation.setting import Setting, bound
@@ -253,13 +251,7 @@ class World:
         return self.services[node] if self.services else None
 
     def _build_hospital(self, hospital: HospitalId, outbox: Outbox | None) -> None:
-        context = Context(
-            run_id=RUN_ID,
-            node_id=flower_node(hospital),
-            node_config={"partition-id": hospital, "num-partitions": self.hospitals},
-            state=RecordDict(),
-            run_config={},
-        )
+        context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(hospital, self.client_app, context, self.streams, self._duration_us)
         ledger = self.experiment.ledger
         everyone = isinstance(ledger, CommitLedger) and ledger.verifiers == "all"
@@ -314,7 +306,7 @@ class World:
 
     def run(self) -> Outcome:
         """Let Flower's ServerApp play its rounds, let the ledgers settle, check, summarise."""
-        context = Context(RUN_ID, SERVER_NODE, {}, RecordDict(), {})
+        context = server_context()
         self._latest: Arrays = self.setting.initial
         try:
             with bound(self.setting), seeded_globals(self.streams.integer("server-app")):

@@ -13,11 +13,10 @@ grid learns it from the arrays of its next order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import simpy
 from flwr.app import ArrayRecord, Message, RecordDict
-from flwr.app.metadata import Metadata
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
@@ -29,6 +28,7 @@ from simulation.federation.identity import (
     RUN_ID,
     SERVER_NODE,
     claim_server_identity,
+    delivered,
     flower_node,
     hospital_of,
 )
@@ -102,7 +102,7 @@ class SimGrid(Grid):
         if not orders:
             return []
         process = self._env.process(self._exchange(orders, timeout))
-        replies: dict[NodeId, Reply] = self._env.run(until=process)
+        replies = cast("dict[NodeId, Reply]", self._env.run(until=process))
         return self._answers(orders, replies)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
@@ -129,7 +129,7 @@ class SimGrid(Grid):
             order, process = self._pushed[key]
             if process.processed:
                 del self._pushed[key]
-                answers += self._answers([order], process.value)
+                answers += self._answers([order], cast("dict[NodeId, Reply]", process.value))
         return answers
 
     # ---- rounds ---------------------------------------------------------------------------------
@@ -191,17 +191,12 @@ class SimGrid(Grid):
 def _answer(order: Message, reply: Reply) -> Message:
     """The reply as Flower's message, read from the bytes that were checked."""
     asked = order.metadata
-    return Message(
-        content=unpack(reply.model, reply.report),
-        metadata=Metadata(
-            run_id=asked.run_id,
-            message_id=f"{asked.message_id}-reply-{reply.number}-{reply.hospital}",
-            src_node_id=asked.dst_node_id,
-            dst_node_id=SERVER_NODE,
-            reply_to_message_id=asked.message_id,
-            group_id=asked.group_id,
-            created_at=asked.created_at,
-            ttl=asked.ttl,
-            message_type=asked.message_type,
-        ),
+    return delivered(
+        unpack(reply.model, reply.report),
+        message_id=f"reply-{reply.number}-{reply.hospital}",
+        src=asked.dst_node_id,
+        dst=SERVER_NODE,
+        category=asked.message_type,
+        group=asked.group_id,
+        reply_to=asked.message_id,
     )

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flwr.app import Context, Message, RecordDict
-from flwr.app.metadata import Metadata
+from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.federation.codec import examples_in, pack, unpack
-from simulation.federation.identity import RUN_ID, SERVER_NODE, flower_node
+from simulation.federation.identity import SERVER_NODE, delivered, flower_node
 from simulation.learning.globals import seeded_globals
 from simulation.nodes.messages import Order, Product
 from simulation.nodes.update_check import root_of
@@ -70,19 +69,13 @@ class FlowerLearner:
             ClientAppError: when the reply is an error or carries no content.
             Exception: whatever the ClientApp raises.
         """
-        message = Message(
-            metadata=Metadata(
-                run_id=RUN_ID,
-                message_id=str(order.number),
-                src_node_id=SERVER_NODE,
-                dst_node_id=flower_node(self._hospital),
-                reply_to_message_id="",
-                group_id=str(order.round),
-                created_at=0.0,
-                ttl=1e9,
-                message_type=order.category,
-            ),
-            content=unpack(order.model, order.instructions),
+        message = delivered(
+            unpack(order.model, order.instructions),
+            message_id=str(order.number),
+            src=SERVER_NODE,
+            dst=flower_node(self._hospital),
+            category=order.category,
+            group=str(order.round),
         )
         seed = self._streams.integer("client-app", self._hospital, order.number)
         with seeded_globals(seed):

@@ -6,7 +6,7 @@ nobody does; the apps then build it from the configuration that their run config
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _bound: ContextVar[Setting | None] = ContextVar("setting", default=None)
 
 
 @contextmanager
-def bound(setting: Setting) -> Iterator[None]:
+def bound(setting: Setting) -> Generator[None]:
     """Make a setting the one that apps find while the block runs."""
     token = _bound.set(setting)
     try:
