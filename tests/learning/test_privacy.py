@@ -186,13 +186,13 @@ def test_the_ledger_entry_holds_the_mechanism_exactly_and_rounds_epsilon_up() ->
     assert all(isinstance(value, int | str) for value in entry.values())
 
 
-@pytest.mark.parametrize(("sigma", "rate"), [(5.0, 0.002), (1.0, 0.0016), (20.0, 0.02)])
+@pytest.mark.parametrize(("sigma", "rate"), [(5.0, 0.002), (2.0, 0.001), (20.0, 0.02)])
 def test_many_small_releases_are_not_overstated(sigma: float, rate: float) -> None:
     """Cells no finer than 1e-3 would overstate ε by half where one release loses almost nothing;
     Opacus's PRV, with a tight error, is the witness."""
     other = PRVAccountant()
     other.history = [(sigma, rate, 14_000)]
-    upper = other.get_epsilon(1e-5, eps_error=0.001)
+    upper = other.get_epsilon(1e-5, eps_error=0.002)
     assert epsilon([Spend(sigma, rate, 14_000)], 1e-5) == pytest.approx(upper, rel=0.015)
 
 
