@@ -1,28 +1,15 @@
-"""How long a message travels between two nodes, as data (params) and as a model that draws it.
+"""Parameters of how long a message travels between two nodes, chosen by ``kind``.
 
 Delays are *one-way* times from the last bit leaving the sender to the first bit arriving; a round
-trip takes two. A model is asked for a whole block of destinations at once, so that a broadcast
-costs one slice of numbers that were drawn long before. Every source node has its own named stream.
-
-Messages between the same two nodes may overtake each other when their delays are random, as
-datagrams do; with a constant delay, or a base delay per pair and no jitter, order is kept.
+trip takes two. The models that draw them are in `simulation.network.delays`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Union
+from typing import Literal, Union
 
-import numpy as np
-from numpy.typing import NDArray
-
-from simulation.base.ids import NodeId
-from simulation.base.rng import Streams
-from simulation.base.units import US_PER_MS
-
-BLOCK = 4096
-"""Delays drawn per call of the generator: enough to hide NumPy's cost of a call."""
+from simulation.network.regions import RegionLatency
 
 
 def _positive(name: str, value: float) -> None:
@@ -158,6 +145,7 @@ LatencyParams = Union[
     GammaLatency,
     EmpiricalLatency,
     PairLatency,
+    RegionLatency,
 ]
 """How long a message travels, chosen by ``kind``."""
 
@@ -165,164 +153,3 @@ LatencyParams = Union[
 def _ordered(low_ms: float, high_ms: float) -> None:
     if high_ms < low_ms:
         raise ValueError(f"high_ms: must be >= low_ms = {low_ms}, got {high_ms}; swap the two")
-
-
-# ---- models -----------------------------------------------------------------------------------
-
-
-class LatencyModel(Protocol):
-    """Draws the delays of one message to several destinations."""
-
-    constant_us: int | None
-    """The delay when it is always the same, so that callers may skip drawing; else None."""
-
-    def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
-        """One-way delays in µs from ``src`` to each of ``dsts``, in the same order."""
-        ...
-
-
-Sampler = Callable[[np.random.Generator], NDArray[np.float64]]
-"""Draws `BLOCK` delays in milliseconds."""
-
-
-class _Reservoir:
-    """Whole-microsecond delays of one stream, drawn `BLOCK` at a time."""
-
-    __slots__ = ("_generator", "_next", "_sampler", "_values")
-
-    def __init__(self, sampler: Sampler, generator: np.random.Generator) -> None:
-        self._sampler = sampler
-        self._generator = generator
-        self._values: list[int] = []
-        self._next = 0
-
-    def take(self, count: int) -> list[int]:
-        start = self._next
-        end = start + count
-        if end > len(self._values):
-            rest = self._values[start:]
-            while len(rest) < count:
-                drawn = np.rint(self._sampler(self._generator) * US_PER_MS)
-                rest.extend(drawn.astype(np.int64).tolist())
-            self._values = rest
-            start, end = 0, count
-        self._next = end
-        return self._values[start:end]
-
-
-class ConstantModel:
-    """The same delay for every message."""
-
-    def __init__(self, delay_us: int) -> None:
-        self.constant_us: int | None = delay_us
-
-    def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
-        """See `LatencyModel.draw_block`."""
-        del src
-        assert self.constant_us is not None
-        return [self.constant_us] * len(dsts)
-
-
-class IndependentModel:
-    """Every message draws from one distribution, whoever talks to whom."""
-
-    constant_us: int | None = None
-
-    def __init__(self, nodes: int, sampler: Sampler, streams: Streams) -> None:
-        self._reservoirs = [
-            _Reservoir(sampler, streams.stream("network", "latency", src)) for src in range(nodes)
-        ]
-
-    def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
-        """See `LatencyModel.draw_block`."""
-        return self._reservoirs[src].take(len(dsts))
-
-
-class MatrixModel:
-    """A base delay per directed pair, plus jitter drawn per message.
-
-    Args:
-        base_us: ``base_us[src][dst]`` is the one-way delay in µs; the diagonal is never used.
-        jitter: draws what is added to each message, in ms; None for no jitter.
-    """
-
-    constant_us: int | None = None
-
-    def __init__(
-        self, base_us: Sequence[Sequence[int]], jitter: Sampler | None, streams: Streams
-    ) -> None:
-        self._base_us = [list(row) for row in base_us]
-        self._reservoirs = (
-            None
-            if jitter is None
-            else [
-                _Reservoir(jitter, streams.stream("network", "jitter", src))
-                for src in range(len(base_us))
-            ]
-        )
-
-    def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
-        """See `LatencyModel.draw_block`."""
-        row = self._base_us[src]
-        if self._reservoirs is None:
-            return [row[dst] for dst in dsts]
-        extra = self._reservoirs[src].take(len(dsts))
-        return [row[dst] + more for dst, more in zip(dsts, extra, strict=True)]
-
-
-def latency_model(params: LatencyParams, nodes: int, streams: Streams) -> LatencyModel:
-    """The model that ``params`` describe, for nodes 0 .. ``nodes`` − 1."""
-    match params:
-        case ConstantLatency():
-            return ConstantModel(round(params.delay_ms * US_PER_MS))
-        case PairLatency():
-            return MatrixModel(
-                _pair_bases(params, nodes, streams), _exponential(params.jitter_ms), streams
-            )
-        case _:
-            return IndependentModel(nodes, _sampler(params), streams)
-
-
-def _pair_bases(params: PairLatency, nodes: int, streams: Streams) -> list[list[int]]:
-    base = [[0] * nodes for _ in range(nodes)]
-    for a in range(nodes):
-        # Node a draws its pairs with lower numbers only, so that more nodes change no other pair.
-        drawn = streams.stream("network", "pairs", a).uniform(params.low_ms, params.high_ms, a)
-        for b, delay_ms in enumerate(drawn.tolist()):
-            base[a][b] = base[b][a] = round(delay_ms * US_PER_MS)
-    return base
-
-
-def _exponential(mean_ms: float) -> Sampler | None:
-    if mean_ms == 0:
-        return None
-    return lambda generator: generator.exponential(mean_ms, BLOCK)
-
-
-def _sampler(
-    params: UniformLatency | NormalLatency | LognormalLatency | GammaLatency | EmpiricalLatency,
-) -> Sampler:
-    match params:
-        case UniformLatency():
-            return lambda generator: generator.uniform(params.low_ms, params.high_ms, BLOCK)
-        case NormalLatency():
-            return lambda generator: _truncated_normal(generator, params.mean_ms, params.sd_ms)
-        case LognormalLatency():
-            mu = float(np.log(params.median_ms))
-            return lambda generator: generator.lognormal(mu, params.sigma, BLOCK)
-        case GammaLatency():
-            scale = (params.mean_ms - params.floor_ms) / params.shape
-            return lambda generator: params.floor_ms + generator.gamma(params.shape, scale, BLOCK)
-        case EmpiricalLatency():
-            samples = np.asarray(params.samples_ms, dtype=np.float64)
-            return lambda generator: samples[generator.integers(0, len(samples), BLOCK)]
-
-
-def _truncated_normal(
-    generator: np.random.Generator, mean: float, sd: float
-) -> NDArray[np.float64]:
-    drawn = generator.normal(mean, sd, BLOCK)
-    # The mean is not negative, so at least half of every round of draws is kept.
-    while (negative := drawn < 0).any():
-        drawn[negative] = generator.normal(mean, sd, int(negative.sum()))
-    return drawn

@@ -24,9 +24,10 @@ from simulation.base.rng import Streams
 from simulation.base.units import BITS_PER_BYTE
 from simulation.consensus.protocol import Message
 from simulation.network.clock import Alarm, Clock
-from simulation.network.latency import latency_model
+from simulation.network.delays import latency_model
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count, Parcel
+from simulation.network.weather import weather_of
 
 NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
@@ -41,8 +42,9 @@ _POSITION_MASK = (1 << _POSITION_BITS) - 1
 class Network:
     """Everything between the nodes 0 .. ``nodes`` − 1.
 
-    ``sent``, ``delivered`` and ``dropped`` count by the message's kind. A copy counts as delivered
-    when it reaches its receiver's downlink, as dropped when nobody is attached there.
+    All counts are by the message's kind, and at every instant ``sent + duplicated`` is
+    ``delivered + dropped + in_flight``. A copy counts as delivered when it reaches its receiver's
+    downlink, as dropped when the weather takes it or nobody is attached there.
     """
 
     def __init__(self, env: Clock, nodes: int, params: NetworkParams, streams: Streams) -> None:
@@ -51,6 +53,9 @@ class Network:
         self.params = params
         self.sent: dict[str, Count] = {}
         self.dropped: dict[str, Count] = {}
+        self.duplicated: dict[str, Count] = {}
+        self.weather = weather_of(params, nodes, streams)
+        self._held: list[tuple[Parcel, NodeId, int]] = []
         self._arrived: dict[str, Count] = {}
         self.flights: dict[Flight, None] = {}
         self._latency = latency_model(params.delays, nodes, streams)
@@ -105,7 +110,18 @@ class Network:
             parcel.wire_ns = _wire_ns(parcel.size_bytes, self._downlink_bps)
         _count(self.sent, parcel, len(dsts))
         keys = self._arrivals(src, dsts, parcel, start_us)
-        self.flights[Flight(self, parcel, dsts, keys)] = None
+        if not self.weather.fair:
+            keys = self._weathered(parcel, dsts, keys)
+        if keys:
+            self.flights[Flight(self, parcel, dsts, keys)] = None
+
+    def release(self) -> None:
+        """Let go what is held on any link: it travels on from now."""
+        self.weather.release()
+        held, self._held = self._held, []
+        for parcel, dst, travel_us in held:
+            keys = [self.env.now + travel_us << _POSITION_BITS]
+            self.flights[Flight(self, parcel, (dst,), keys)] = None
 
     def _arrivals(
         self, src: NodeId, dsts: Sequence[NodeId], parcel: Parcel, start_us: int
@@ -134,6 +150,25 @@ class Network:
         keys.sort(reverse=True)
         return keys
 
+    def _weathered(self, parcel: Parcel, dsts: Sequence[NodeId], keys: list[int]) -> list[int]:
+        """The arrivals that the weather leaves of ``keys``, in the same order and packing."""
+        out: list[int] = []
+        src, weather = parcel.sender, self.weather
+        for key in reversed(keys):
+            position = key & _POSITION_MASK
+            dst, at_us = dsts[position], key >> _POSITION_BITS
+            if weather.holds(src, dst):
+                self._held.append((parcel, dst, at_us - self.env.now))
+                continue
+            arrivals = weather.arrivals(src, dst, at_us)
+            if not arrivals:
+                _count(self.dropped, parcel, 1)
+            elif len(arrivals) > 1:
+                _count(self.duplicated, parcel, len(arrivals) - 1)
+            out.extend(later_us << _POSITION_BITS | position for later_us in arrivals)
+        out.sort(reverse=True)
+        return out
+
     # ---- arriving -----------------------------------------------------------------------------
 
     def arrived(self, flight: Flight) -> None:
@@ -158,10 +193,12 @@ class Network:
 
     @property
     def in_flight(self) -> dict[str, Count]:
-        """Copies that are on the uplink or under way, by kind."""
+        """Copies that are on the uplink, under way or held, by kind."""
         counts: dict[str, Count] = {}
         for flight in self.flights:
             _count(counts, flight.parcel, len(flight.keys))
+        for parcel, _, _ in self._held:
+            _count(counts, parcel, 1)
         return counts
 
 

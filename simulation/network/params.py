@@ -65,6 +65,16 @@ class NetworkParams:
     downlink_mbps: float | None = None
     """What a node can receive, in Mbit/s, shared by everything it receives; 0 for unlimited.
     Left out: the profile's."""
+    loss: float = 0.0
+    """Probability that a message is lost on its way, each copy of a broadcast apart; from 0 to 1.
+    Protocols of this project retransmit for themselves, there is no TCP underneath."""
+    duplicate: float = 0.0
+    """Probability that a message arrives twice; from 0 to 1."""
+    reorder: float = 0.0
+    """Probability that a message is delayed, so that others overtake it; from 0 to 1."""
+    reorder_ms: float = 50.0
+    """The most that a reordered message, or the second copy of a duplicated one, is late, in
+    milliseconds; drawn uniformly from 0."""
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -75,6 +85,10 @@ class NetworkParams:
             rate = getattr(self, name)
             if rate is not None and not rate >= 0:
                 raise ValueError(f"{name}: must be >= 0, got {rate}; use 0 for an unlimited link")
+        for name in ("loss", "duplicate", "reorder"):
+            check_probability(name, getattr(self, name))
+        if not self.reorder_ms >= 0:
+            raise ValueError(f"reorder_ms: must be >= 0, got {self.reorder_ms}")
 
     @property
     def delays(self) -> LatencyParams:
@@ -92,3 +106,13 @@ class NetworkParams:
         """Rate of a node's downlink in bits per second; 0 for unlimited."""
         own = self.downlink_mbps
         return round((PROFILES[self.profile].downlink_mbps if own is None else own) * 1e6)
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: must be from 0 to 1, got {value}; 0.05 means 5 %")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simulation.base.rng import Streams
+from simulation.network.delays import latency_model
 from simulation.network.latency import (
     ConstantLatency,
     EmpiricalLatency,
@@ -14,7 +15,6 @@ from simulation.network.latency import (
     NormalLatency,
     PairLatency,
     UniformLatency,
-    latency_model,
 )
 from simulation.network.params import PROFILES, NetworkParams
 
