@@ -112,7 +112,8 @@ class Journal:
         parts = key.split("/")
         if len(parts) < 2 or not all(parts):
             raise ValueError(f"state key {key!r}: expected a path such as 'member/003'")
-        self.entries[key] = Entry(freeze(value), leaf_hash(encode([key, value])))
+        leaf = leaf_hash(encode([key, value]))
+        self.entries[key] = Entry(freeze(value), leaf)
 
     def absorb(self, upper: Journal) -> None:
         """Take over what a journal on top of this one wrote."""
