@@ -1,0 +1,277 @@
+"""Dealing, splitting, scaling: in this order, and each by its rule."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulation.base.rng import Streams
+from simulation.records import load as loading
+from simulation.records.errors import DataError
+from simulation.records.load import load
+from simulation.records.params import (
+    BreastCancerParams,
+    DirichletParams,
+    HeartDiseaseParams,
+    IidParams,
+    NaturalParams,
+)
+from simulation.records.partition import deal
+from simulation.records.registry import source_of
+from simulation.records.shard import Shard
+from simulation.records.table import Table
+
+CANCER = BreastCancerParams()
+
+
+def table(rows: int = 200, positive: float = 0.4, seed: int = 0) -> Table:
+    rng = np.random.default_rng(seed)
+    return Table(
+        features=("a", "b"),
+        x=rng.normal(5, 2, (rows, 2)),
+        y=(rng.random(rows) < positive).astype(np.int64),
+        low=np.zeros(2),
+        high=np.full(2, 10.0),
+    )
+
+
+# ---- dealing ------------------------------------------------------------------------------------
+
+
+@given(
+    hospitals=st.integers(1, 8),
+    alpha=st.sampled_from([0.1, 0.5, 1.0, 100.0]),
+    seed=st.integers(0, 50),
+)
+def test_every_row_goes_to_exactly_one_hospital(hospitals: int, alpha: float, seed: int) -> None:
+    """Whatever the partition, seed and skew."""
+    rows = table()
+    for partition in (IidParams(), DirichletParams(alpha=alpha, min_size=4)):
+        dealt = deal(rows, partition, hospitals, Streams(seed))
+        assert sorted(np.concatenate(dealt).tolist()) == list(range(200))
+        assert len(dealt) == hospitals
+        assert min(len(part) for part in dealt) >= 4
+
+
+def test_dealing_follows_the_seed() -> None:
+    """Same seed, same hospitals; another seed, others."""
+    one, again, other = (deal(table(), DirichletParams(), 5, Streams(seed)) for seed in (1, 1, 2))
+    assert [part.tolist() for part in one] == [part.tolist() for part in again]
+    assert [part.tolist() for part in one] != [part.tolist() for part in other]
+
+
+def test_alpha_is_the_skew() -> None:
+    """Small alpha gives one-sided hospitals, large alpha equal ones."""
+
+    def spread(alpha: float) -> float:
+        rows = table(rows=2_000)
+        shares = [
+            rows.y[part].mean()
+            for seed in range(10)
+            for part in deal(rows, DirichletParams(alpha=alpha, min_size=2), 4, Streams(seed))
+        ]
+        return float(np.std(shares))
+
+    assert spread(0.1) > 1.5 * spread(2.0) > 3 * spread(1000.0)
+
+
+def test_a_size_that_no_draw_gives_is_an_error() -> None:
+    """The message says which knobs to turn."""
+    with pytest.raises(DataError, match=r"min_size: none of 1000 draws with alpha 0\.01"):
+        deal(table(), DirichletParams(alpha=0.01, min_size=40), 4, Streams(1))
+
+
+@pytest.mark.parametrize("hospitals", [None, 0, 11])
+def test_an_impossible_number_of_hospitals_is_refused(hospitals: int | None) -> None:
+    """The message names the field and what is possible."""
+    with pytest.raises(DataError, match=r"^hospitals: "):
+        deal(table(), DirichletParams(min_size=20), hospitals, Streams(1))
+
+
+def test_a_source_without_hospitals_has_no_natural_partition() -> None:
+    """Biopsies carry no hospital."""
+    with pytest.raises(DataError, match="partition: this source knows no hospitals"):
+        load(CANCER, NaturalParams(), 4, Streams(1))
+
+
+def test_the_natural_partition_has_the_sources_number_of_hospitals(real_data: Path) -> None:
+    """Seven hospitals of four do not exist."""
+    del real_data
+    message = "this source has 4 hospitals (cleveland, hungarian, switzerland, va), not 7"
+    with pytest.raises(DataError, match=re.escape(message)):
+        load(HeartDiseaseParams(), NaturalParams(), 7, Streams(1))
+
+
+# ---- splitting ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 42])
+def test_heart_disease_has_the_published_split(real_data: Path, seed: int) -> None:
+    """Train/test 199/104, 172/89, 30/16, 85/45, whatever the run's seed; stratified."""
+    del real_data
+    found = load(HeartDiseaseParams(), NaturalParams(), None, Streams(seed))
+    sizes = [(len(shard.train_y), len(shard.test_y)) for shard in found]
+    assert sizes == [(199, 104), (172, 89), (30, 16), (85, 45)]
+    assert [shard.name for shard in found] == ["cleveland", "hungarian", "switzerland", "va"]
+    test_positive = [int(shard.test_y.sum()) for shard in found]
+    assert test_positive == [48, 33, 15, 35]
+    other = load(HeartDiseaseParams(), NaturalParams(), 4, Streams(seed + 1))
+    for a, b in zip(found, other, strict=True):
+        assert np.array_equal(a.test_x, b.test_x), "the published split has a seed of its own"
+
+
+def test_the_split_keeps_every_row_once_and_the_label_shares() -> None:
+    """80/20 for each hospital, stratified where every class has more than two rows."""
+    rows = table(rows=403, positive=0.25)
+    train, test = loading._split(rows.y, 0.2, seed=3, hospital=0)
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(403))
+    assert len(test) == 81
+    assert rows.y[test].mean() == pytest.approx(rows.y.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("positive", [0, 1, 2])
+def test_a_class_that_is_too_rare_is_split_by_chance(positive: int) -> None:
+    """Two rows cannot be stratified; one class alone need not be."""
+    labels = np.zeros(30, dtype=np.int64)
+    labels[:positive] = 1
+    train, test = loading._split(labels, 0.34, seed=1, hospital=0)
+    assert len(train) + len(test) == 30
+
+
+def test_a_hospital_too_small_to_split_is_an_error() -> None:
+    """One row cannot be in both."""
+    with pytest.raises(DataError, match="test_fraction: hospital 3 has 1 rows, too few"):
+        loading._split(np.array([1]), 0.2, seed=1, hospital=3)
+
+
+def test_the_split_follows_the_seed_per_hospital() -> None:
+    """Another run's seed gives another split, unless one is fixed."""
+    free = [load(CANCER, IidParams(), 3, Streams(s)) for s in (1, 1, 2)]
+    assert np.array_equal(free[0][1].test_x, free[1][1].test_x)
+    assert not np.array_equal(free[0][1].test_x, free[2][1].test_x)
+
+
+# ---- scaling ------------------------------------------------------------------------------------
+
+
+def test_sites_are_scaled_by_their_own_training_rows() -> None:
+    """Mean 0 and deviation 1 (n − 1) on training rows; test rows have no say."""
+    for shard in load(CANCER, DirichletParams(), 4, Streams(5)):
+        np.testing.assert_allclose(shard.train_x.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(shard.train_x.std(axis=0, ddof=1), 1, atol=1e-4)
+        assert np.abs(shard.test_x.mean(axis=0)).max() > 1e-3
+
+
+def test_test_rows_have_no_influence_on_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change every test row: no training row moves."""
+    before = load(CANCER, IidParams(), 3, Streams(5))
+    original = source_of("breast_cancer").read()
+    dealt = deal(original, IidParams(), 3, Streams(5))
+    changed = original.x.copy()
+    for hospital, rows in enumerate(dealt):
+        seed = Streams(5).integer("records", "split", hospital) % 2**32
+        _, test = loading._split(original.y[rows], 0.2, seed, hospital)
+        changed[rows[test]] *= 1000
+    source = type("Fake", (), {"read": staticmethod(lambda: _with(original, changed))})
+    monkeypatch.setattr(loading, "source_of", lambda _: source)
+    after = load(CANCER, IidParams(), 3, Streams(5))
+    for a, b in zip(before, after, strict=True):
+        assert np.array_equal(a.train_x, b.train_x)
+        assert not np.array_equal(a.test_x, b.test_x)
+
+
+def _with(original: Table, x: Any) -> Table:
+    return Table(original.features, x, original.y, original.low, original.high)
+
+
+def test_pooled_scaling_is_an_option_labelled_as_not_private() -> None:
+    """All training rows together have mean 0 and deviation 1; a note goes with every result."""
+    found = load(BreastCancerParams(normalisation="pooled"), IidParams(), 4, Streams(5))
+    rows = np.concatenate([shard.train_x for shard in found])
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(rows.std(axis=0, ddof=1), 1, atol=1e-4)
+    assert any("not private" in note for note in found.notes)
+
+
+def test_public_ranges_use_nothing_private() -> None:
+    """Published ranges are mapped to −1 .. 1, and there is nothing to warn of."""
+    found = load(BreastCancerParams(normalisation="public"), IidParams(), 4, Streams(5))
+    rows = np.concatenate([part for shard in found for part in (shard.train_x, shard.test_x)])
+    assert 0.98 < np.abs(rows).max() < 1.02
+    assert not found.notes
+
+
+def test_no_scaling_keeps_the_units() -> None:
+    """Values are those of the source, in float32."""
+    found = load(BreastCancerParams(normalisation="none"), IidParams(), 4, Streams(5))
+    rows = np.concatenate([part for shard in found for part in (shard.train_x, shard.test_x)])
+    original = source_of("breast_cancer").read().x.astype(np.float32)
+    assert np.array_equal(np.sort(rows, axis=0), np.sort(original, axis=0))
+
+
+def test_a_constant_column_is_only_centred() -> None:
+    """Dividing by a deviation of 0 would turn a test row that differs into a thousand million."""
+    rows = np.column_stack([np.full(9, 0.1), np.arange(9.0)])
+    shift, scale = loading._statistics(rows)
+    assert scale[0] == 1.0
+    assert shift[0] == pytest.approx(0.1)
+    assert scale[1] == pytest.approx(np.arange(9.0).std(ddof=1))
+    assert loading._statistics(rows[:1])[1].tolist() == [1, 1], "one row has no deviation"
+
+
+# ---- the shard ----------------------------------------------------------------------------------
+
+
+def shard(**changes: Any) -> Shard:
+    given: dict[str, Any] = {
+        "hospital": 2,
+        "train_x": np.ones((3, 2), dtype=np.float32),
+        "train_y": np.array([0, 1, 1]),
+        "test_x": np.ones((1, 2), dtype=np.float32),
+        "test_y": np.array([1]),
+        "features": ("a", "b"),
+    }
+    return Shard(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_y": np.array([0, 1])}, r"training inputs have shape \(3, 2\)"),
+        ({"features": ("a",)}, r"expected \(3, 1\)"),
+        ({"test_x": np.array([[1, np.nan]], dtype=np.float32)}, "not a finite number"),
+        ({"train_y": np.array([0, 1, 2])}, "neither 0 nor 1"),
+        (
+            {"test_x": np.ones((0, 2), dtype=np.float32), "test_y": np.array([], dtype=np.int64)},
+            "no test rows",
+        ),
+    ],
+)
+def test_a_shard_that_cannot_be_used_is_refused(changes: dict[str, Any], message: str) -> None:
+    """The message names the hospital and the rule, and no value."""
+    with pytest.raises(DataError, match=f"hospital 2: .*{message}|{message}"):
+        shard(**changes)
+
+
+def test_a_shard_cannot_be_written_to_and_prints_no_record() -> None:
+    """Records stay as they were loaded, and never reach a log by accident."""
+    made = load(CANCER, IidParams(), 3, Streams(1))[0]
+    with pytest.raises(ValueError, match="read-only"):
+        made.train_x[0, 0] = 1.0
+    assert repr(made) == "Shard(hospital=0, name='', train=152, test=38, features=30)"
+    assert str(made) == repr(made)
+
+
+def test_a_federation_is_the_shards_in_hospital_order() -> None:
+    """Hospitals are numbered from 0, and share the inputs' names."""
+    found = load(CANCER, IidParams(), 5, Streams(1))
+    assert len(found) == 5
+    assert [made.hospital for made in found] == [0, 1, 2, 3, 4]
+    assert found[3].features == found.features
+    assert "array" not in repr(found)

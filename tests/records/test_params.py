@@ -1,0 +1,27 @@
+"""What a configuration may say about records, and what it may not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from simulation.records.params import BreastCancerParams, DirichletParams, HeartDiseaseParams
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: BreastCancerParams(test_fraction=0.0), "test_fraction: must be between 0 and 1"),
+        (lambda: HeartDiseaseParams(test_fraction=1.0), "test_fraction: must be between 0 and 1"),
+        (lambda: HeartDiseaseParams(split_seed=-1), "split_seed: must be between 0 and 4294967295"),
+        (lambda: DirichletParams(alpha=0.0), "alpha: must be a number above 0"),
+        (lambda: DirichletParams(alpha=float("nan")), "alpha: must be a number above 0"),
+        (lambda: DirichletParams(min_size=1), "min_size: must be at least 2"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_remedy(build: Any, message: str) -> None:
+    """The field comes first, so that a configuration can point at it."""
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        build()
