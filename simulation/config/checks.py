@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.consensus.registry import PROTOCOLS
+from simulation.federation.params import OWN_CLIENT_APP
 from simulation.learning.params import DpSgdParams
 
 
@@ -52,7 +53,8 @@ def _updates(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _privacy(experiment: Experiment) -> Iterator[Problem]:
-    if isinstance(experiment.privacy, DpSgdParams) and not experiment.federation.uses_own_apps:
+    foreign = experiment.federation.client_app != OWN_CLIENT_APP
+    if foreign and isinstance(experiment.privacy, DpSgdParams):
         yield Problem(
             ("privacy", "kind"),
             "dp_sgd is carried out by the program's own ClientApp, but another app is named; use "
