@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.ids import NodeId, ReplicaId
@@ -20,6 +21,8 @@ from simulation.network.network import Network
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count
 from simulation.nodes.costs import CryptoCosts
+from simulation.nodes.faults import FaultParams
+from simulation.nodes.injector import HEIGHT, FaultInjector
 from simulation.nodes.node import Node
 from simulation.nodes.replica import ReplicaHost
 from simulation.trace.events import Event
@@ -116,6 +119,7 @@ class Cluster:
         costs: processor costs of every node.
         seed: of all random streams.
         others: further nodes, numbered from n, that take no part in consensus.
+        faults: the fault schedule.
         record: takes the trace's events.
 
     Raises:
@@ -131,6 +135,7 @@ class Cluster:
         seed: int,
         *,
         others: int = 0,
+        faults: Sequence[FaultParams] = (),
         record: Callable[[Event], None] = discard,
     ) -> None:
         spec = PROTOCOLS[protocol.kind]
@@ -148,9 +153,20 @@ class Cluster:
                 spec.messages,
                 self._executor(i),
                 record,
+                partial(spec.build, i, n, protocol),
             )
             for i in range(n)
         ]
+        self.faults = FaultInjector(
+            self.clock,
+            self.network,
+            self.nodes,
+            dict(enumerate(self.hosts)),
+            faults,
+            protocol=spec.name,
+            seed=seed,
+            record=record,
+        )
         self.on_execute: list[Callable[[ReplicaId, Decide], None]] = []
         """Called after each execution, on the replica's processor: what it sends leaves then."""
         self.latencies: list[Latency] = []
@@ -233,6 +249,7 @@ class Cluster:
                     self.latencies.append(
                         Latency(replica, request.timestamp, submitted_us, self.clock.now)
                     )
+        self.faults.reached(HEIGHT, decision.seq)
         for listener in self.on_execute:
             listener(replica, decision)
         return application.state
@@ -247,13 +264,14 @@ def run_cluster(
     seed: int,
     *,
     until_us: int | None = None,
+    faults: Sequence[FaultParams] = (),
     record: Callable[[Event], None] = discard,
 ) -> ClusterResult:
     """Run a cluster on a fixed schedule of requests; see `Cluster` for the arguments.
 
     Without ``until_us`` it runs until nothing is left to happen.
     """
-    cluster = Cluster(protocol, n, network, costs, seed, record=record)
+    cluster = Cluster(protocol, n, network, costs, seed, faults=faults, record=record)
     cluster.schedule(requests)
     return cluster.run(until_us)
 

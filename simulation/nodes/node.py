@@ -40,6 +40,10 @@ class Node:
         self.costs = costs
         self.busy_us = 0
         """Processor time used so far, in µs."""
+        self.down = False
+        """Whether it has crashed and not come back."""
+        self.slowness = 1.0
+        """By what factor checking received messages takes longer than the costs say."""
         self._handlers: dict[type, Callable[[Parcel], object]] = {}
         self._arrived: deque[Job] = deque()
         self._own: deque[Job] = deque()
@@ -96,7 +100,12 @@ class Node:
     def run(
         self, duration_us: int, action: Callable[[Any], object], argument: object = None
     ) -> None:
-        """Queue a job: ``action(argument)`` is called when its processor time has passed."""
+        """Queue a job: ``action(argument)`` is called when its processor time has passed.
+
+        A node that is down forgets it.
+        """
+        if self.down:
+            return
         now_us = self.env.now
         job: Job = (now_us, duration_us, action, argument)
         current = self._current
@@ -116,12 +125,30 @@ class Node:
         self.run(duration_us, event.succeed)
         return event
 
+    def crash(self) -> None:
+        """Stop at once: nothing runs, arrives or leaves any more, and what waited is forgotten."""
+        self.down = True
+        self.network.detach(self.id)
+        self._arrived.clear()
+        self._own.clear()
+        self._current = None
+        self._alarm.disarm()
+
+    def recover(self) -> None:
+        """Run again, with an empty queue."""
+        self.down = False
+        self._alarm = Alarm(self.env, self._ring)
+        self._free_us = self.env.now
+        self.network.connect(self.id, self._accept)
+
     # ---- the processor ------------------------------------------------------------------------
 
     def _accept(self, ready_us: int, parcel: Parcel) -> None:
         check_us = parcel.check_us
         if check_us < 0:
             check_us = parcel.check_us = self.costs.receive_us(parcel.message)
+        if self.slowness != 1.0:
+            check_us = round(check_us * self.slowness)
         handler = self._handlers.get(parcel.message.__class__)
         if handler is None:
             handler = self._handler(parcel)

@@ -26,6 +26,8 @@ from simulation.consensus.protocol import (
     Replica,
     Report,
     Request,
+    Restarted,
+    Restorable,
     Send,
     SetTimer,
     TimerFired,
@@ -50,6 +52,7 @@ class ReplicaHost:
         messages: the protocol's message types.
         execute: called with each decision in order; returns the digest of the state after it.
         record: takes the events for the trace.
+        build: makes a fresh core, for a recovery after loss of memory.
     """
 
     def __init__(
@@ -60,9 +63,12 @@ class ReplicaHost:
         messages: Sequence[type],
         execute: Callable[[Decide], Digest],
         record: Callable[[Event], None],
+        build: Callable[[], Replica[Any]] | None = None,
     ) -> None:
         self.node = node
         self.core = core
+        self._build = build
+        self._durable: object = None
         self.timers = Timers(node.env, self._timer_ran_out)
         self._others = tuple(peer for peer in peers if peer != node.id)
         self._execute = execute
@@ -70,7 +76,8 @@ class ReplicaHost:
         self._pending: deque[Input[Any]] = deque()
         self.journal: list[Batch] = []
         """Every decided batch, from sequence number 1 on: as durable as the ledger."""
-        self._fast: FastReceive | None = getattr(core, "receive", None)
+        self._fast: FastReceive | None = None
+        self.install(core)
         for message_type in messages:
             node.on_parcel(message_type, self._receive)
 
@@ -82,6 +89,42 @@ class ReplicaHost:
     def propose(self, request: Request) -> None:
         """Have a request of this node ordered."""
         self.node.run(0, self._step, Propose(request))
+
+    # ---- faults -------------------------------------------------------------------------------
+
+    def install(self, core: Replica[Any]) -> None:
+        """Run this core from now on, e.g. one that lies."""
+        self.core = core
+        self._fast = getattr(core, "receive", None)
+
+    def crash(self, lose_memory: bool = False) -> None:
+        """Stop the replica and its node at once. The journal survives.
+
+        With loss of memory, only what the core had made durable is there when it recovers.
+
+        Raises:
+            ValueError: when memory is lost and the protocol keeps nothing durable.
+        """
+        core = getattr(self.core, "core", self.core)  # the honest core inside a lying one
+        self._durable = None
+        if lose_memory:
+            if self._build is None or not isinstance(core, Restorable):
+                raise ValueError("memory: this protocol cannot lose its memory; use memory: kept")
+            self._durable = core.durable()
+        self.node.crash()
+        self.timers.clear()
+        self._pending.clear()
+
+    def recover(self) -> None:
+        """Bring node and replica back; the core is told, and asks the others for what it missed."""
+        self.node.recover()
+        if self._durable is not None:
+            assert self._build is not None
+            core = self._build()
+            assert isinstance(core, Restorable)
+            core.restore(self._durable)
+            self.install(core)
+        self.node.run(0, self._step, Restarted())
 
     # ---- inputs -------------------------------------------------------------------------------
 

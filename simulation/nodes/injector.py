@@ -1,0 +1,182 @@
+"""The hand that makes a fault schedule happen.
+
+It acts on the network's weather, on a node or on a replica's core; nothing else in the program
+knows that faults exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import assert_never
+
+from simulation.base.ids import NodeId, ReplicaId
+from simulation.base.units import us_from_ms
+from simulation.consensus.byzantine import GENERAL, Behaviour, Byzantine
+from simulation.consensus.pbft.attacks import ATTACKS
+from simulation.network.clock import Alarm, Clock
+from simulation.network.network import Network
+from simulation.nodes.faults import (
+    BehaveFault,
+    CrashFault,
+    FaultParams,
+    HealFault,
+    HoldFault,
+    PartitionFault,
+    RecoverFault,
+    SlowFault,
+    WeatherFault,
+)
+from simulation.nodes.node import Node
+from simulation.nodes.replica import ReplicaHost
+from simulation.trace.events import Event, Reported
+
+ROUND = "round"
+HEIGHT = "height"
+
+
+def behaviours(protocol: str) -> dict[str, Behaviour]:
+    """What replicas of a protocol may be told to do, by name."""
+    return ATTACKS if protocol == "pbft" else GENERAL
+
+
+class FaultInjector:
+    """Makes a schedule's faults happen.
+
+    Whoever drives rounds calls `reached` with `ROUND`; whoever executes decisions with `HEIGHT`.
+
+    Raises:
+        ValueError: when the schedule names a node or behaviour that does not exist.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        network: Network,
+        nodes: Sequence[Node],
+        hosts: Mapping[ReplicaId, ReplicaHost],
+        faults: Sequence[FaultParams],
+        *,
+        protocol: str,
+        seed: int,
+        record: Callable[[Event], None],
+    ) -> None:
+        self._clock = clock
+        self._network = network
+        self._nodes = nodes
+        self._hosts = hosts
+        self._known = behaviours(protocol)
+        self._seed = seed
+        self._record = record
+        self._waiting: dict[tuple[str, int], list[FaultParams]] = {}
+        for fault in faults:
+            self._check(fault)
+            if fault.at_ms is not None:
+                self._at(us_from_ms(fault.at_ms), fault)
+            elif fault.at_height is not None:
+                self._waiting.setdefault((HEIGHT, fault.at_height), []).append(fault)
+            elif fault.at_round is not None:
+                self._waiting.setdefault((ROUND, fault.at_round), []).append(fault)
+
+    def reached(self, what: str, number: int) -> None:
+        """A round has opened, or a replica has decided a sequence number; repeats do nothing."""
+        for fault in self._waiting.pop((what, number), ()):
+            # Through the heap: a node must not crash in the middle of its own step.
+            self._at(self._clock.now, fault)
+
+    def _at(self, at_us: int, fault: FaultParams) -> None:
+        Alarm(self._clock, lambda: self.inject(fault)).arm(at_us)
+
+    def _check(self, fault: FaultParams) -> None:
+        match fault:
+            case HealFault() | WeatherFault():
+                named: tuple[NodeId, ...] = ()
+            case PartitionFault():
+                named = tuple(node for group in fault.groups for node in group)
+            case SlowFault(to=to) | HoldFault(to=to):
+                named = (fault.node,) if to is None else (fault.node, to)
+            case BehaveFault():
+                named = (fault.node,)
+                for name in fault.behaviour:
+                    if name not in self._known:
+                        raise ValueError(
+                            f"behaviour: unknown {name!r}; choose from {', '.join(self._known)}"
+                        )
+                if fault.node not in self._hosts:
+                    raise ValueError(f"node: {fault.node} is no replica, so it cannot lie")
+            case CrashFault() | RecoverFault():
+                named = (fault.node,)
+            case _:
+                assert_never(fault)
+        for node in named:
+            if not 0 <= node < len(self._nodes):
+                raise ValueError(f"node: there is no node {node}; nodes are 0 to {self._last}")
+
+    @property
+    def _last(self) -> NodeId:
+        return len(self._nodes) - 1
+
+    def inject(self, fault: FaultParams) -> None:
+        """Let one fault happen now."""
+        weather = self._network.weather
+        match fault:
+            case CrashFault():
+                self._crash(fault)
+            case RecoverFault():
+                self._recover(fault.node)
+            case PartitionFault():
+                weather.partition(fault.groups, fault.one_way)
+            case HealFault():
+                self._heal()
+            case SlowFault():
+                to = fault.to
+                links = weather.links_of(fault.node) if to is None else [(fault.node, to)]
+                weather.slow(links, us_from_ms(fault.extra_ms))
+                self._nodes[fault.node].slowness = fault.processor
+            case HoldFault():
+                weather.hold([(fault.node, fault.to)])
+            case WeatherFault():
+                weather.set(
+                    fault.loss, fault.duplicate, fault.reorder, us_from_ms(fault.reorder_ms)
+                )
+            case BehaveFault():
+                self._behave(fault)
+            case _:
+                assert_never(fault)
+        node = getattr(fault, "node", -1)
+        self._record(Reported(self._clock.now, node, "fault", 0, 0, fault.kind))
+
+    def _crash(self, fault: CrashFault) -> None:
+        host = self._hosts.get(fault.node)
+        if self._nodes[fault.node].down:
+            return
+        if host is None:
+            self._nodes[fault.node].crash()
+        else:
+            host.crash(lose_memory=fault.memory == "lost")
+
+    def _recover(self, node: NodeId) -> None:
+        host = self._hosts.get(node)
+        if not self._nodes[node].down:
+            return
+        if host is None:
+            self._nodes[node].recover()
+        else:
+            host.recover()
+
+    def _heal(self) -> None:
+        weather, params = self._network.weather, self._network.params
+        weather.heal()
+        weather.slow([link for node in self._nodes for link in weather.links_of(node.id)], 0)
+        weather.set(params.loss, params.duplicate, params.reorder, us_from_ms(params.reorder_ms))
+        for node in self._nodes:
+            node.slowness = 1.0
+        self._network.release()
+
+    def _behave(self, fault: BehaveFault) -> None:
+        host = self._hosts[fault.node]
+        honest = host.core.core if isinstance(host.core, Byzantine) else host.core
+        if not fault.behaviour:
+            host.install(honest)
+            return
+        chosen = [self._known[name] for name in fault.behaviour]
+        host.install(Byzantine(honest, len(self._hosts), chosen, self._seed))
