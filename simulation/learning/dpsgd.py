@@ -27,11 +27,17 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import nn
 
+from simulation.learning.models import refuse_coupled
 from simulation.learning.privacy import PrivacyPlan
 
 
 def record_gradients(module: nn.Module) -> nn.Module:
-    """The module with hooks that compute one gradient for each record of a summed loss."""
+    """The module with hooks that compute one gradient for each record of a summed loss.
+
+    Raises:
+        ValueError: when clipping would not bound a record's influence (see `refuse_coupled`).
+    """
+    refuse_coupled(module)
     return GradSampleModule(module, loss_reduction="sum")
 
 

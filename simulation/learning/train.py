@@ -25,7 +25,7 @@ from simulation.base.rng import Streams
 from simulation.base.tensors import model_root
 from simulation.learning.cost import hospital_speed, training_us
 from simulation.learning.metrics import Scores
-from simulation.learning.models import build_model, load_arrays, model_arrays, refuse_coupled
+from simulation.learning.models import build_model, load_arrays, model_arrays
 from simulation.learning.params import (
     ComputeParams,
     DpSgdParams,
@@ -73,7 +73,9 @@ class Trainer:
         if isinstance(privacy, DpSgdParams):
             self.plan = plan(privacy, training, len(shard.train_y), rounds, shard.hospital)
             self._targeted = privacy.epsilon is not None
-            self._per_record = _with_record_gradients(build_model(model, len(shard.features), 0))
+            from simulation.learning.dpsgd import record_gradients
+
+            self._per_record = record_gradients(build_model(model, len(shard.features), 0))
             if privacy.secure_rng:
                 self._private_streams = Streams(int.from_bytes(os.urandom(32), "big"))
 
@@ -201,13 +203,6 @@ def _settle_torch() -> None:
         torch.set_num_threads(1)
     if not torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(True)
-
-
-def _with_record_gradients(module: nn.Module) -> nn.Module:
-    from simulation.learning.dpsgd import record_gradients
-
-    refuse_coupled(module)
-    return record_gradients(module)
 
 
 def _loss(

@@ -260,7 +260,7 @@ def test_a_record_that_is_not_finite_counts_as_nothing(make_rows: Callable[..., 
 def test_layers_that_mix_records_are_refused(layer: nn.Module) -> None:
     """Refused with the remedy; never repaired behind the user's back."""
     with pytest.raises(ValueError, match=r"mixes records.*LayerNorm"):
-        refuse_coupled(nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 1)))
+        record_gradients(nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 1)))
 
 
 def test_layers_that_do_not_are_accepted() -> None:
@@ -274,7 +274,7 @@ def test_a_parameter_without_dimension_is_refused() -> None:
     module = nn.Linear(2, 1)
     module.register_parameter("scale", nn.Parameter(torch.tensor(1.0)))
     with pytest.raises(ValueError, match="scale has no dimension"):
-        refuse_coupled(module)
+        record_gradients(module)
 
 
 def test_every_parameter_of_our_models_has_a_dimension() -> None:
