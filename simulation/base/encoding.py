@@ -13,9 +13,9 @@ Source: https://ipld.io/specs/codecs/dag-cbor/spec/ (strictness section).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Union, cast
+from typing import Any, Union, cast
 
-import dag_cbor
+import cbor2
 
 from simulation.base.digest import Digest, Tag, tagged_hash
 
@@ -41,7 +41,7 @@ def encode(value: Value) -> bytes:
             text that is not Unicode, nesting beyond `MAX_DEPTH`; the message holds the path to the
             offending part.
     """
-    return _canonical(_plain(value, "$", 0))
+    return _canonical(_checked(value))
 
 
 def decode(data: bytes) -> Value:
@@ -52,10 +52,10 @@ def decode(data: bytes) -> Value:
             not canonical.
     """
     try:
-        value = dag_cbor.decode(data)
+        value = cbor2.loads(data)
     except Exception as error:  # the library raises several unrelated types for bad bytes
         raise EncodingError(f"not DAG-CBOR: {error}") from error
-    plain = _plain(value, "$", 0)
+    plain = _checked(value)
     if _canonical(plain) != data:
         raise EncodingError("not canonical: encoding the decoded value gives other bytes")
     return plain
@@ -67,43 +67,83 @@ def digest(tag: Tag, value: Value) -> Digest:
 
 
 def _canonical(plain: Value) -> bytes:
-    # `_plain` gives lists and dictionaries, which the library's own type wants and `Value` is wider
-    # than, so that callers may hand over tuples and read-only mappings.
-    return dag_cbor.encode(cast("dag_cbor.IPLDKind", plain))
+    # The library's canonical form (shortest heads, definite lengths, keys by length and then by
+    # bytes: RFC 7049 §3.9) is DAG-CBOR's for values without floats and tags, which `_checked` has
+    # refused. The tests hold it against a DAG-CBOR library.
+    return cbor2.dumps(plain, canonical=True)
 
 
-def _plain(value: object, path: str, depth: int) -> Value:
+class _Refused(Exception):
+    """What is wrong, and where: the steps from the offending part up to the root."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.steps: list[str] = []
+
+
+def _checked(value: object) -> Value:
+    """``value`` with plain lists and dictionaries inside, once all of it may be encoded."""
+    try:
+        return _plain(value, 0)
+    except _Refused as refused:
+        path = "$" + "".join(reversed(refused.steps))
+        shown = path if len(path) <= 80 else f"{path[:80]}…"
+        raise EncodingError(f"{shown}: {refused.problem}") from None
+
+
+def _plain(value: object, depth: int) -> Value:
+    # The path to a part is put together only when the part is refused: it is needed once in a
+    # thousand calls, and building it cost more than the encoding.
     if depth > MAX_DEPTH:
-        raise EncodingError(f"{path[:80]}…: more than {MAX_DEPTH} containers inside one another")
+        raise _Refused(f"more than {MAX_DEPTH} containers inside one another")
     match value:
-        case None | bool() | bytes():
+        case bytes() | bool() | None:
             return value
         case str():
-            return _text(value, path)
+            return _text(value)
         case int():
             if not _MIN_INT <= value <= _MAX_INT:
-                raise EncodingError(f"{path}: integer {value} needs more than 64 bits")
+                raise _Refused(f"integer {value} needs more than 64 bits")
             return value
         case list() | tuple():
-            return [_plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+            return _items(cast("Sequence[object]", value), depth)
         case Mapping():
-            return {_key(k, path): _plain(v, f"{path}.{k}", depth + 1) for k, v in value.items()}
+            return _entries(cast("Mapping[object, object]", value), depth)
         case float():
-            raise EncodingError(f"{path}: floats are not allowed; use integers in millionths")
+            raise _Refused("floats are not allowed; use integers in millionths")
         case _:
-            raise EncodingError(f"{path}: {type(value).__name__} has no canonical form")
+            raise _Refused(f"{type(value).__name__} has no canonical form")
 
 
-def _key(key: object, path: str) -> str:
-    if not isinstance(key, str):
-        raise EncodingError(f"{path}: key {key!r} is not a string")
-    return _text(key, path)
+def _items(items: Sequence[object], depth: int) -> list[Value]:
+    plain: list[Any] = []
+    try:
+        for item in items:
+            plain.append(_plain(item, depth + 1))
+    except _Refused as refused:
+        refused.steps.append(f"[{len(plain)}]")
+        raise
+    return plain
 
 
-def _text(text: str, path: str) -> str:
+def _entries(entries: Mapping[object, object], depth: int) -> dict[str, Value]:
+    plain: dict[str, Any] = {}
+    for key, value in entries.items():
+        if not isinstance(key, str):
+            raise _Refused(f"key {key!r} is not a string")
+        name = _text(key)
+        try:
+            plain[name] = _plain(value, depth + 1)
+        except _Refused as refused:
+            refused.steps.append(f".{key}")
+            raise
+    return plain
+
+
+def _text(text: str) -> str:
     if not text.isascii():
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise EncodingError(f"{path}: text holds half of a surrogate pair") from error
+        except UnicodeEncodeError:
+            raise _Refused("text holds half of a surrogate pair") from None
     return text

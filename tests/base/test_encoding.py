@@ -6,6 +6,7 @@ import enum
 import math
 from typing import Any
 
+import dag_cbor
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,12 @@ def test_specification_vectors(value: Any, encoded: str) -> None:
     """Structured data is DAG-CBOR: one encoding per value."""
     assert encode(value).hex() == encoded
     assert decode(bytes.fromhex(encoded)) == value
+
+
+@given(values)
+def test_the_bytes_are_those_of_a_dag_cbor_library(value: Any) -> None:
+    """DAG-CBOR: one encoding per value; an independent implementation gives the same."""
+    assert encode(value) == dag_cbor.encode(value)
 
 
 @given(values)
@@ -211,7 +218,7 @@ def test_bytes_that_are_not_canonical_are_refused(data: str, what: str) -> None:
 
 def test_strictness_does_not_rest_on_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder re-encodes: a library that became lenient would not make two byte strings one."""
-    monkeypatch.setattr("dag_cbor.decode", lambda data: 0)
+    monkeypatch.setattr("cbor2.loads", lambda data: 0)
     assert decode(b"\x00") == 0
     with pytest.raises(EncodingError, match="not canonical"):
         decode(b"\x18\x00")
@@ -222,7 +229,7 @@ def test_links_are_refused() -> None:
     link = bytes.fromhex(
         "d82a58250001551220" + "22ad631c69ee983095b5b8acd029ff94aff1dc6c48837878589a92b90dfea317"
     )
-    with pytest.raises(EncodingError, match="CID"):
+    with pytest.raises(EncodingError, match="CBORTag"):
         decode(link)
 
 
