@@ -119,7 +119,7 @@ def _items(items: Sequence[object], depth: int) -> list[Value]:
     plain: list[Any] = []
     try:
         for item in items:
-            plain.append(_plain(item, depth + 1))
+            plain.append(_plain(item, depth + 1))  # noqa: PERF401 (the length is the failing index)
     except _Refused as refused:
         refused.steps.append(f"[{len(plain)}]")
         raise
