@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from simulation.base.encoding import encode
 from simulation.contracts import default_contracts
-from simulation.contracts.membership import last_sequence, sequence_key
+from simulation.contracts.membership import MembershipContract, last_sequence, sequence_key
 from simulation.ledger.block import Outcome
-from simulation.ledger.runtime import Runtime
+from simulation.ledger.chain import MemoryStore
+from simulation.ledger.copy import LedgerCopy
+from simulation.ledger.runtime import Rejected, Runtime
 from simulation.ledger.transaction import SignedTransaction
 
 
@@ -168,6 +170,49 @@ def test_a_rejected_transaction_does_not_disturb_its_neighbours(chain) -> None:
     assert result == [
         "malformed", "unknown-kind", "ok", "malformed", "round-still-open", "unknown-kind",
     ]  # fmt: skip
+
+
+class Scribbler:
+    """A contract that writes before it knows whether it may."""
+
+    def install(self, state, genesis) -> None:
+        state.put("scribble/first", 0)
+
+    def call(self, state, context, action, body) -> None:
+        state.put("scribble/first", context.height)
+        state.put("scribble/second", context.sender)
+        if action != "keep":
+            raise Rejected("changed-my-mind")
+
+
+class ScribblingGate(MembershipContract):
+    """A gate that uses up the number before it looks at anything else."""
+
+    def admit(self, state, signed) -> str:
+        state.put(sequence_key(signed.transaction.sender), signed.transaction.seq)
+        raise Rejected("not-today")
+
+
+def test_what_a_contract_wrote_before_it_rejected_is_dropped(chain) -> None:
+    """A rejected transaction leaves no trace in the state."""
+    contracts = {**default_contracts(), "scribble": Scribbler()}
+    copy = LedgerCopy(chain.genesis, contracts, MemoryStore(), 0)
+
+    result = codes(copy, chain.sign(1, "scribble.drop"))
+
+    assert result == ["changed-my-mind"]
+    assert (copy.get("scribble/first"), copy.get("scribble/second")) == (0, None)
+    assert codes(copy, chain.sign(1, "scribble.keep")) == ["ok"]
+    assert (copy.get("scribble/first"), copy.get("scribble/second")) == (2, 1)
+
+
+def test_what_the_gate_wrote_before_it_rejected_is_dropped(chain) -> None:
+    """A transaction that is not admitted does not even use up a number."""
+    contracts = {**default_contracts(), "membership": ScribblingGate()}
+    copy = LedgerCopy(chain.genesis, contracts, MemoryStore(), 0)
+
+    assert codes(copy, chain.sign(1)) == ["not-today"]
+    assert last_sequence(copy, 1) == 0
 
 
 @given(

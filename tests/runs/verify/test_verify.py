@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from simulation.base.keys import SigningKey
 from simulation.base.tensors import decode_model, encode_model
-from simulation.ledger.block import HEADER_FIELDS, Header
+from simulation.ledger.block import HEADER_FIELDS, Certificate, Header, attest
 from simulation.runs.seal import DONE, MANIFEST
 from simulation.runs.verify import NoRunError, verify_run
 from simulation.runs.verify_ledger import Finding
@@ -133,22 +135,104 @@ def test_a_changed_header_field_is_named(
     assert (found.height, found.hospital, found.field) == (5, "hospital-02", field)
 
 
-def test_a_header_changed_in_all_copies_is_found(
-    finished_run: Path, reseal: Callable[[Path], None]
-) -> None:
-    """Without the hospitals' keys nobody certifies a header that they did not sign."""
-    for path in sorted((finished_run / "ledger").iterdir()):
+def change_last_header(run: Path, name: str, keys: list[SigningKey] | None = None) -> None:
+    """Change a field of the last header in every copy; with keys, certify what comes out."""
+    for path in sorted((run / "ledger").iterdir()):
         with sqlite3.connect(path) as db:
             data = db.execute("SELECT header FROM blocks WHERE height = 9").fetchone()[0]
-            values = {name: getattr(Header.decode(data), name) for name in HEADER_FIELDS}
-            values["time_us"] += 1
-            db.execute("UPDATE blocks SET header = ? WHERE height = 9", (Header(**values).encoded,))
+            values = {field: getattr(Header.decode(data), field) for field in HEADER_FIELDS}
+            old = values[name]
+            values[name] = old - 8000 if name == "time_us" else old
+            if name != "time_us":
+                values[name] = old + 1 if isinstance(old, int) else flip(old, 77)
+            header = Header(**values)
+            db.execute("UPDATE blocks SET header = ? WHERE height = 9", (header.encoded,))
+            if keys is not None:
+                votes = [attest(header, i, keys[i]) for i in range(3)]
+                data = Certificate.of(votes, 4).encoded
+                db.execute("UPDATE certificates SET certificate = ? WHERE height = 9", (data,))
         db.close()
+
+
+NAMED = {
+    "version": "version",
+    "chain": "chain",
+    "height": "height",
+    "parent": "parent",
+    "transaction_root": "transactions",
+    "state_root": "state_root",
+    "receipts_root": "receipts_root",
+    "time_us": "time_us",
+}
+
+
+@pytest.mark.parametrize("name", HEADER_FIELDS)
+def test_a_header_changed_in_all_copies_is_named(
+    finished_run: Path, reseal: Callable[[Path], None], name: str
+) -> None:
+    """Without the hospitals' keys nobody certifies a header that they did not sign."""
+    change_last_header(finished_run, name)
     reseal(finished_run)
 
     found = first(finished_run)
 
-    assert (found.height, found.hospital, found.field) == (9, "coordinator", "certificate")
+    expected = NAMED.get(name, "certificate")
+    assert (found.height, found.hospital, found.field) == (9, "coordinator", expected)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_a_quorum_signs_still_has_to_follow(
+    finished_run: Path, reseal: Callable[[Path], None], keys: list[SigningKey], name: str
+) -> None:
+    """Even a quorum cannot sign a header that does not follow from the chain."""
+    change_last_header(finished_run, name, keys)
+    reseal(finished_run)
+
+    found = first(finished_run)
+
+    # Votes name the chain of the genesis, so a header of another chain is not even certified.
+    assert (found.height, found.hospital, found.field) == (9, "coordinator", NAMED[name])
+
+
+def test_a_fork_signed_by_two_quorums_is_named(
+    finished_run: Path, reseal: Callable[[Path], None], keys: list[SigningKey]
+) -> None:
+    """Equality of all honest replicas: two certified histories cannot both be true."""
+    path = finished_run / "ledger" / "hospital-02.sqlite"
+    with sqlite3.connect(path) as db:
+        data = db.execute("SELECT header FROM blocks WHERE height = 9").fetchone()[0]
+        header = replace(Header.decode(data), view=1)
+        certificate = Certificate.of([attest(header, i, keys[i]) for i in range(3)], 4)
+        db.execute("UPDATE blocks SET header = ? WHERE height = 9", (header.encoded,))
+        db.execute(
+            "UPDATE certificates SET certificate = ? WHERE height = 9", (certificate.encoded,)
+        )
+    db.close()
+    reseal(finished_run)
+
+    found = first(finished_run)
+
+    assert (found.height, found.hospital, found.field) == (9, "hospital-02", "copies")
+    assert "view" in found.message
+
+
+def test_a_copy_may_end_before_the_others(
+    finished_run: Path, reseal: Callable[[Path], None]
+) -> None:
+    """Copies are compared at equal height; a last block may still lack its certificate."""
+    with sqlite3.connect(finished_run / "ledger" / "hospital-04.sqlite") as db:
+        for table in ("blocks", "transactions", "outcomes", "certificates"):
+            db.execute(f"DELETE FROM {table} WHERE height = 9")
+    db.close()
+    with sqlite3.connect(finished_run / "ledger" / "hospital-01.sqlite") as db:
+        db.execute("DELETE FROM certificates WHERE height = 9")
+    db.close()
+    reseal(finished_run)
+
+    report = verify_run(finished_run)
+
+    assert report.ok
+    assert (report.blocks, report.certificates) == (53, 52)
 
 
 def statement(sql: str, *arguments: object) -> Change:

@@ -1,0 +1,185 @@
+"""A small finished run, written with the ledger and the vault alone: no torch, no SimPy."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulation.base.encoding import Value
+from simulation.base.keys import SigningKey
+from simulation.base.rng import Streams
+from simulation.base.tensors import encode_model, model_root
+from simulation.contracts import default_contracts, task
+from simulation.ledger.chain import SqliteStore
+from simulation.ledger.copy import LedgerCopy
+from simulation.ledger.genesis import Genesis, Member
+from simulation.ledger.transaction import Transaction
+from simulation.runs.seal import DONE, MANIFEST, seal
+from simulation.vault.store import DirectoryVault
+
+HOSPITALS = 5
+REPLICAS = 4
+COORDINATOR = HOSPITALS
+QUORUM = 3
+
+
+def member_keys() -> list[SigningKey]:
+    return [SigningKey(Streams(1).key("key", i)) for i in range(HOSPITALS + 1)]
+
+
+class Federation:
+    """Five hospitals (four vote, one follows) and a coordinator, three rounds, the last void."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keys = member_keys()
+        self.rng = Streams(1).stream("models")
+        self.vault = DirectoryVault(folder / "vault")
+        self.model = self._arrays()
+        self.genesis = Genesis(
+            name="fixture",
+            members=tuple(
+                Member(i, "hospital" if i < HOSPITALS else "coordinator", key.public.encoded)
+                for i, key in enumerate(self.keys)
+            ),
+            replicas=REPLICAS,
+            quorum=QUORUM,
+            task={"name": "fixture", "initial_root": model_root(self.model)},
+        )
+        (folder / "ledger").mkdir()
+        (folder / "genesis.cbor").write_bytes(self.genesis.encoded)
+        self.copies = [
+            LedgerCopy(
+                self.genesis,
+                default_contracts(),
+                SqliteStore(folder / "ledger" / f"{self.genesis.name_of(node)}.sqlite"),
+                node,
+            )
+            for node in range(HOSPITALS + 1)
+        ]
+        self.sequence = [0] * (HOSPITALS + 1)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        shapes = {"weight": (3, 4), "bias": (3,)}
+        return {n: self.rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
+
+    def sign(self, sender: int, kind: str, body: dict[str, Value]) -> bytes:
+        self.sequence[sender] += 1
+        transaction = Transaction(
+            self.genesis.chain_id, sender, self.sequence[sender], 1000, kind, body
+        )
+        return transaction.sign(self.keys[sender]).encoded
+
+    def decide(self, payloads: list[bytes]) -> None:
+        """One batch through all copies: replicas execute and attest, the others follow."""
+        replicas, followers = self.copies[:REPLICAS], self.copies[REPLICAS:]
+        height = self.copies[0].height
+        blocks = [
+            copy.execute(payloads, view=0, proposer=0, time_us=1000 * (height + 1))
+            for copy in replicas
+        ]
+        votes = [copy.attest(self.keys[copy.node]) for copy in replicas]
+        certificates = []
+        for copy in replicas:
+            # Each replica hears the others in its own order, so the certificates differ.
+            order = votes[copy.node :] + votes[: copy.node]
+            certificates += [c for vote in order if (c := copy.add_attestation(vote))]
+        assert len(certificates) == REPLICAS
+        for copy in followers:
+            assert copy.follow(blocks[1], certificates[1])
+
+    def round(self, number: int, participants: list[int]) -> None:
+        base, chain = model_root(self.model), self.genesis.chain_id
+        eligible = list(range(HOSPITALS))
+        body: dict[str, Value] = {"round": number, "base_root": base, "eligible": eligible}
+        self.decide([self.sign(COORDINATOR, "task.open", body)])
+        openings, commits = [], []
+        for hospital in participants:
+            update = self._arrays()
+            root, data = model_root(update), encode_model(update)
+            salt = self.rng.bytes(32)
+            commits.append(
+                self.sign(
+                    hospital,
+                    "task.commit",
+                    {
+                        "round": number,
+                        "commitment": task.commitment(
+                            chain, "fixture", number, base, hospital, root, salt
+                        ),
+                        "base_root": base,
+                        "nbytes": len(data),
+                        "examples": 100,
+                        "dp": None,
+                    },
+                )
+            )
+            cid = self.vault.put(data)
+            openings.append({"hospital": hospital, "update_root": root, "salt": salt, "cid": cid})
+        # Some of what gets ordered is rubbish; it belongs to the ledger's history all the same.
+        self.decide([*commits[:2], b"rubbish", *commits[2:], *commits[:1]])
+        if openings:
+            self.model = self._arrays()
+        self.decide(
+            [
+                self.sign(
+                    COORDINATOR,
+                    "task.aggregate",
+                    {
+                        "round": number,
+                        "openings": openings,
+                        "out_root": model_root(self.model),
+                        "out_cid": self.vault.put(encode_model(self.model)),
+                    },
+                )
+            ]
+        )
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that nobody may change; tests take a copy with `finished_run`."""
+    folder = tmp_path_factory.mktemp("pristine") / "run"
+    folder.mkdir()
+    federation = Federation(folder)
+    federation.round(1, [0, 1, 3, 4])
+    federation.round(2, [0, 1, 2, 3, 4])
+    federation.round(3, [])
+    for copy in federation.copies:
+        copy.store.close()
+    (folder / "config.yaml").write_text("name: fixture\nhospitals: 5\n")
+    (folder / "metrics.parquet").write_bytes(b"PAR1" + bytes(range(200)) + b"PAR1")
+    line = json.dumps({"event": "decided", "t_us": 1}).encode()
+    (folder / "trace.jsonl.gz").write_bytes(gzip.compress(line, mtime=0))
+    seal(folder, {"name": "fixture", "seed": 1})
+    return folder
+
+
+@pytest.fixture
+def keys() -> list[SigningKey]:
+    """The secret keys of the run's members, in the hands of whoever asks."""
+    return member_keys()
+
+
+@pytest.fixture
+def finished_run(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, to do anything with."""
+    return Path(shutil.copytree(pristine, tmp_path / "run"))
+
+
+@pytest.fixture
+def reseal() -> Callable[[Path], None]:
+    """Seal again, as somebody who wants to hide a change would."""
+
+    def do(run: Path) -> None:
+        manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text())
+        (run / DONE).unlink()
+        seal(run, manifest)
+
+    return do
