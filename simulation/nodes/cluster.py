@@ -169,6 +169,8 @@ class Cluster:
         )
         self.on_execute: list[Callable[[ReplicaId, Decide], None]] = []
         """Called after each execution, on the replica's processor: what it sends leaves then."""
+        self.on_complete: list[Callable[[Latency], None]] = []
+        """Called when a replica has executed a request of its own client."""
         self.latencies: list[Latency] = []
         self._applications = [_Application() for _ in range(n)]
         self._timestamps = [0] * (n + others)
@@ -246,9 +248,10 @@ class Cluster:
             if request.client == replica:
                 submitted_us = self._submitted.pop((replica, request.timestamp), None)
                 if submitted_us is not None:
-                    self.latencies.append(
-                        Latency(replica, request.timestamp, submitted_us, self.clock.now)
-                    )
+                    seen = Latency(replica, request.timestamp, submitted_us, self.clock.now)
+                    self.latencies.append(seen)
+                    for complete in self.on_complete:
+                        complete(seen)
         self.faults.reached(HEIGHT, decision.seq)
         for listener in self.on_execute:
             listener(replica, decision)
