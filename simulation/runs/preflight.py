@@ -7,6 +7,7 @@ whether the named apps and strategy arguments exist.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,20 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
         ConfigError: at the first objection, with the path to the field.
     """
     from simulation.federation.loading import load_client_app, load_server_app
-    from simulation.federation.strategies import check_strategy_args
+    from simulation.federation.strategies import build_strategy, check_strategy_args
     from simulation.world import make_setting
 
+    # Flower tells its own users how it reads its arguments; here the configuration says it all.
+    logging.getLogger("flwr").setLevel(logging.ERROR)
     try:
         check_strategy_args(experiment.federation)
+        build_strategy(experiment.federation, experiment.hospitals, evaluate=False)
         load_client_app(experiment.federation.client_app)
         load_server_app(experiment.federation.server_app)
         return {seed: make_setting(experiment, seed) for seed in seeds}
+    except TypeError as error:
+        # Flower's strategies are plain classes: a required argument that is missing is a TypeError.
+        strategy = experiment.federation.strategy
+        raise ConfigError(f"federation.strategy_args: {strategy} refuses them: {error}") from error
     except ValueError as error:
         raise ConfigError(located(str(error), experiment)) from error

@@ -13,8 +13,8 @@ from typing import Any
 import simulation
 
 LIBRARIES = (
+    "cbor2",
     "cryptography",
-    "dag-cbor",
     "dp-accounting",
     "flwr",
     "numpy",

@@ -99,14 +99,12 @@ def test_places_remember_where_each_value_was_written() -> None:
     assert document.place(("absent",)) == "f.yaml"
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
+@given(st.text("0123456789.+-_:eExnulltrueFalsyoi~", min_size=1))
 def test_is_text_agrees_with_the_reader(plain: str) -> None:
     """`is_text` says whether a word comes back as text, so that the writer knows when to quote."""
     try:
         value = read_value(plain, "f.yaml")
     except ConfigError:
         return
-    if value == plain:
-        assert is_text(plain)
-    elif plain == plain.strip() and not isinstance(value, (str, list, dict)) and "#" not in plain:
-        assert not is_text(plain)
+    if not isinstance(value, (list, dict)):
+        assert is_text(plain) == isinstance(value, str)

@@ -1,176 +1,64 @@
-"""A small finished run, written with the ledger and the vault alone: no torch, no SimPy."""
+"""A small experiment, and worlds without a clock: they return, or raise, what a test asks for."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from simulation.base.encoding import Value
-from simulation.base.keys import SigningKey
-from simulation.base.rng import Streams
-from simulation.base.tensors import encode_model, model_root
-from simulation.contracts import default_contracts, task
-from simulation.ledger.chain import SqliteStore
-from simulation.ledger.copy import LedgerCopy
-from simulation.ledger.genesis import Genesis, Member
-from simulation.ledger.transaction import Transaction
-from simulation.runs.seal import DONE, MANIFEST, seal
-from simulation.vault.store import DirectoryVault
+from simulation.config.experiment import Experiment
+from simulation.config.load import resolve
+from simulation.config.reader import read_text
+from simulation.trace.events import Event, RoundClosed, RoundOpened
+from simulation.trace.recorder import Listener, Recorder
+from simulation.world import Outcome
 
-HOSPITALS = 5
-REPLICAS = 4
-COORDINATOR = HOSPITALS
-QUORUM = 3
+TEXT = "name: small\nhospitals: 4\ndata: breast_cancer\npartition: iid\nmodel: logistic\n"
 
-
-class Federation:
-    """Five hospitals (four vote, one follows) and a coordinator, three rounds, the last void."""
-
-    def __init__(self, folder: Path) -> None:
-        streams = Streams(1)
-        self.keys = [SigningKey(streams.key("key", i)) for i in range(HOSPITALS + 1)]
-        self.rng = streams.stream("models")
-        self.vault = DirectoryVault(folder / "vault")
-        self.model = self._arrays()
-        self.genesis = Genesis(
-            name="fixture",
-            members=tuple(
-                Member(i, "hospital" if i < HOSPITALS else "coordinator", key.public.encoded)
-                for i, key in enumerate(self.keys)
-            ),
-            replicas=REPLICAS,
-            quorum=QUORUM,
-            task={"name": "fixture", "initial_root": model_root(self.model)},
-        )
-        (folder / "ledger").mkdir()
-        (folder / "genesis.cbor").write_bytes(self.genesis.encoded)
-        self.copies = [
-            LedgerCopy(
-                self.genesis,
-                default_contracts(),
-                SqliteStore(folder / "ledger" / f"{self.genesis.name_of(node)}.sqlite"),
-                node,
-            )
-            for node in range(HOSPITALS + 1)
-        ]
-        self.sequence = [0] * (HOSPITALS + 1)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        shapes = {"weight": (3, 4), "bias": (3,)}
-        return {n: self.rng.normal(size=s).astype(np.float32) for n, s in shapes.items()}
-
-    def sign(self, sender: int, kind: str, body: dict[str, Value]) -> bytes:
-        self.sequence[sender] += 1
-        transaction = Transaction(
-            self.genesis.chain_id, sender, self.sequence[sender], 1000, kind, body
-        )
-        return transaction.sign(self.keys[sender]).encoded
-
-    def decide(self, payloads: list[bytes]) -> None:
-        """One batch through all copies: replicas execute and attest, the others follow."""
-        replicas, followers = self.copies[:REPLICAS], self.copies[REPLICAS:]
-        height = self.copies[0].height
-        blocks = [
-            copy.execute(payloads, view=0, proposer=0, time_us=1000 * (height + 1))
-            for copy in replicas
-        ]
-        votes = [copy.attest(self.keys[copy.node]) for copy in replicas]
-        certificates = []
-        for copy in replicas:
-            # Each replica hears the others in its own order, so the certificates differ.
-            order = votes[copy.node :] + votes[: copy.node]
-            certificates += [c for vote in order if (c := copy.add_attestation(vote))]
-        assert len(certificates) == REPLICAS
-        for copy in followers:
-            assert copy.follow(blocks[1], certificates[1])
-
-    def round(self, number: int, participants: list[int]) -> None:
-        base, chain = model_root(self.model), self.genesis.chain_id
-        eligible = list(range(HOSPITALS))
-        body: dict[str, Value] = {"round": number, "base_root": base, "eligible": eligible}
-        self.decide([self.sign(COORDINATOR, "task.open", body)])
-        openings, commits = [], []
-        for hospital in participants:
-            update = self._arrays()
-            root, data = model_root(update), encode_model(update)
-            salt = self.rng.bytes(32)
-            commits.append(
-                self.sign(
-                    hospital,
-                    "task.commit",
-                    {
-                        "round": number,
-                        "commitment": task.commitment(
-                            chain, "fixture", number, base, hospital, root, salt
-                        ),
-                        "base_root": base,
-                        "nbytes": len(data),
-                        "examples": 100,
-                        "dp": None,
-                    },
-                )
-            )
-            cid = self.vault.put(data)
-            openings.append({"hospital": hospital, "update_root": root, "salt": salt, "cid": cid})
-        # Some of what gets ordered is rubbish; it belongs to the ledger's history all the same.
-        self.decide([*commits[:2], b"rubbish", *commits[2:], *commits[:1]])
-        if openings:
-            self.model = self._arrays()
-        self.decide(
-            [
-                self.sign(
-                    COORDINATOR,
-                    "task.aggregate",
-                    {
-                        "round": number,
-                        "openings": openings,
-                        "out_root": model_root(self.model),
-                        "out_cid": self.vault.put(encode_model(self.model)),
-                    },
-                )
-            ]
-        )
-
-
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that nobody may change; tests take a copy with `finished_run`."""
-    folder = tmp_path_factory.mktemp("pristine") / "run"
-    folder.mkdir()
-    federation = Federation(folder)
-    federation.round(1, [0, 1, 3, 4])
-    federation.round(2, [0, 1, 2, 3, 4])
-    federation.round(3, [])
-    for copy in federation.copies:
-        copy.store.close()
-    (folder / "config.yaml").write_text("name: fixture\nhospitals: 5\n")
-    (folder / "metrics.parquet").write_bytes(b"PAR1" + bytes(range(200)) + b"PAR1")
-    line = json.dumps({"event": "decided", "t_us": 1}).encode()
-    (folder / "trace.jsonl.gz").write_bytes(gzip.compress(line, mtime=0))
-    seal(folder, {"name": "fixture", "seed": 1})
-    return folder
+EVENTS = (
+    RoundOpened(10, 1, 4, "00", -1),
+    RoundClosed(250, 1, 4, 0, 0, "aggregated", "11"),
+)
 
 
 @pytest.fixture
-def finished_run(pristine: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, to do anything with."""
-    return Path(shutil.copytree(pristine, tmp_path / "run"))
+def experiment() -> Experiment:
+    """Four hospitals, logistic regression."""
+    return resolve(read_text(TEXT, "small.yaml"))
+
+
+World = Callable[[Experiment, int, Path, Sequence[Listener]], Outcome]
 
 
 @pytest.fixture
-def reseal() -> Callable[[Path], None]:
-    """Seal again, as somebody who wants to hide a change would."""
+def make_world() -> Callable[..., World]:
+    """Builds a world that records `EVENTS`, writes one ledger file, and then raises or returns."""
 
-    def do(run: Path) -> None:
-        manifest: dict[str, Any] = json.loads((run / MANIFEST).read_text())
-        (run / DONE).unlink()
-        seal(run, manifest)
+    def maker(error: BaseException | None = None, events: Sequence[Event] = EVENTS) -> World:
+        def simulate(
+            experiment: Experiment, seed: int, folder: Path, listeners: Sequence[Listener]
+        ) -> Outcome:
+            recorder = Recorder(listeners)
+            for event in events:
+                recorder.record(event)
+            (folder / "ledger").mkdir()
+            (folder / "ledger" / "hospital-00.sqlite").write_bytes(b"rows")
+            if error is not None:
+                raise error
+            return Outcome(
+                metrics=[
+                    {"round": 1, "scope": "pooled", "metric": "auroc", "value": 0.75, "t_us": 250}
+                ],
+                trace_digest=recorder.digest,
+                virtual_us=250,
+                summary={"messages": {}},
+                invariants=["agreement"],
+                events=list(events),
+                arrays={"w": np.zeros(1, np.float32)},
+            )
 
-    return do
+        return simulate
+
+    return maker
