@@ -13,7 +13,7 @@ Source: https://ipld.io/specs/codecs/dag-cbor/spec/ (strictness section).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Union, cast
+from typing import Any, NoReturn, Union, cast
 
 import cbor2
 
@@ -52,9 +52,9 @@ def decode(data: bytes) -> Value:
             not canonical.
     """
     try:
-        value = cbor2.loads(data)
+        value = cbor2.loads(data, semantic_decoders=_NO_TAGS)
     except Exception as error:  # the library raises several unrelated types for bad bytes
-        raise EncodingError(f"not DAG-CBOR: {error}") from error
+        raise EncodingError(f"not DAG-CBOR: {error.__cause__ or error}") from error
     plain = _checked(value)
     if _canonical(plain) != data:
         raise EncodingError("not canonical: encoding the decoded value gives other bytes")
@@ -71,6 +71,20 @@ def _canonical(plain: Value) -> bytes:
     # bytes: RFC 7049 §3.9) is DAG-CBOR's for values without floats and tags, which `_checked` has
     # refused. The tests hold it against a DAG-CBOR library.
     return cbor2.dumps(plain, canonical=True)
+
+
+class _NoTags(dict[int, Any]):
+    """Refuses every tag before the library acts on it.
+
+    Tags can make a value refer to its own parts: two hundred bytes that unfold to millions of items
+    would keep a replica busy for ever.
+    """
+
+    def __missing__(self, tag: int) -> NoReturn:
+        raise EncodingError(f"tag {tag} is not allowed")
+
+
+_NO_TAGS = _NoTags()
 
 
 class _Refused(Exception):
@@ -103,7 +117,7 @@ def _plain(value: object, depth: int) -> Value:
             return _text(value)
         case int():
             if not _MIN_INT <= value <= _MAX_INT:
-                raise _Refused(f"integer {value} needs more than 64 bits")
+                raise _Refused(f"integer of {value.bit_length()} bits, more than 64")
             return value
         case list() | tuple():
             return _items(cast("Sequence[object]", value), depth)
@@ -130,7 +144,7 @@ def _entries(entries: Mapping[object, object], depth: int) -> dict[str, Value]:
     plain: dict[str, Any] = {}
     for key, value in entries.items():
         if not isinstance(key, str):
-            raise _Refused(f"key {key!r} is not a string")
+            raise _Refused(f"key of type {type(key).__name__} is not a string")
         name = _text(key)
         try:
             plain[name] = _plain(value, depth + 1)

@@ -201,6 +201,7 @@ def test_subclasses_of_plain_types_encode_as_the_plain_value() -> None:
         ("c11a514b67b0", "tag other than 42"),
         ("c249010000000000000000", "big number"),
         ("d82a4100", "broken link"),
+        ("c25907d0" + "ff" * 2000, "enormous number"),
         ("61ff", "text that is not UTF-8"),
         ("63eda080", "half of a surrogate pair"),
         ("0000", "trailing byte"),
@@ -229,8 +230,25 @@ def test_links_are_refused() -> None:
     link = bytes.fromhex(
         "d82a58250001551220" + "22ad631c69ee983095b5b8acd029ff94aff1dc6c48837878589a92b90dfea317"
     )
-    with pytest.raises(EncodingError, match="CBORTag"):
+    with pytest.raises(EncodingError, match="tag 42 is not allowed"):
         decode(link)
+
+
+def test_a_value_that_refers_to_its_own_parts_is_refused_at_once() -> None:
+    """Shared references (tags 28 and 29) would let 600 bytes unfold to 2**60 items."""
+    parts = [b"\xd8\x1c\x80"]
+    for i in range(60):
+        reference = b"\xd8\x1d" + encode(i)
+        parts.append(b"\xd8\x1c\x82" + reference + reference)
+    with pytest.raises(EncodingError, match="tag 28 is not allowed"):
+        decode(b"\x98" + bytes([len(parts)]) + b"".join(parts))
+
+
+@pytest.mark.parametrize("value", [10**5000, [-(10**5000)], {10**5000: 1}])
+def test_numbers_too_large_to_print_are_refused_like_others(value: Any) -> None:
+    """Python does not print integers of more than 4300 digits; the refusal must not try to."""
+    with pytest.raises(EncodingError):
+        encode(value)
 
 
 def test_nesting_is_bounded_the_same_way_in_both_directions() -> None:
