@@ -244,7 +244,9 @@ def test_a_value_that_refers_to_its_own_parts_is_refused_at_once() -> None:
         decode(b"\x98" + bytes([len(parts)]) + b"".join(parts))
 
 
-@pytest.mark.parametrize("value", [10**5000, [-(10**5000)], {10**5000: 1}])
+@pytest.mark.parametrize(
+    "value", [10**5000, [-(10**5000)], {10**5000: 1}], ids=["value", "item", "key"]
+)
 def test_numbers_too_large_to_print_are_refused_like_others(value: Any) -> None:
     """Python does not print integers of more than 4300 digits; the refusal must not try to."""
     with pytest.raises(EncodingError):
