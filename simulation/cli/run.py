@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -52,6 +54,7 @@ def _prepare(experiment: Experiment, seeds: list[int]) -> None:
     """Everything that can be wrong is found here, before a directory is made."""
     from simulation.runs.preflight import preflight
 
+    note(f"{experiment.name}: meeting the data, planning privacy (some seconds)")
     # PyTorch and Opacus warn their own callers of things that the trainer has settled.
     warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
     preflight(experiment, seeds)
@@ -138,16 +141,25 @@ def _close(
     for result in results:
         _print_result(result)
     good = [result for result in results if result.failure is None]
-    command = shlex.join(["wardchain", "run", str(config), *(_set(overrides))])
+    program = _program()
+    command = shlex.join([program, "run", str(config), *(_set(overrides))])
     print("Try next")
     for result in good[:1]:
-        print(f"  wardchain verify {result.directory}")
-        print(f"  wardchain trace {result.directory} --event round_closed")
+        print(f"  {program} verify {result.directory}")
+        print(f"  {program} trace {result.directory} --event round_closed")
     if experiment.ledger.kind != "none":
         print(f"  {command} --set ledger=none")
     if experiment.privacy.kind != "none":
         print(f"  {command} --set privacy.epsilon=1")
-    print("  wardchain explain")
+    print(f"  {program} explain")
+
+
+def _program() -> str:
+    """How this user can call the command: by its name, or by its path where that is not known."""
+    called = Path(sys.argv[0])
+    if shutil.which("wardchain") or called.name != "wardchain":
+        return "wardchain"
+    return os.path.relpath(called)
 
 
 def _set(overrides: list[str]) -> list[str]:
