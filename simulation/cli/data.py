@@ -34,7 +34,7 @@ def list_(json: Json = False) -> int:
             "hospitals": source.hospitals,
             "licence": source.licence,
             "provenance": source.provenance,
-            "present": all((root / file.path).is_file() for file in source.files),
+            "present": all(file.find(root) is not None for file in source.files),
             "files": [str(root / file.path) for file in source.files],
         }
         for source in SOURCES.values()

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from simulation.records.errors import DataError
-from simulation.records.files import data_root
+from simulation.records.files import SourceFile, data_root, read_original
 from simulation.records.registry import source_of
 from simulation.records.source import Source
 
@@ -30,28 +30,36 @@ def fetch(kind: str, cache: Path | None = None) -> Sequence[Path]:
     """
     source = source_of(kind)
     root = data_root() if cache is None else cache
-    paths = [root / file.path for file in source.files]
     expected = {file.path: file.sha256 for file in source.files}
-    if source.download is None or all(
-        _digest(path) == file.sha256 for path, file in zip(paths, source.files, strict=True)
-    ):
-        return paths
+    found = [_original(file, kind, root) for file in source.files]
+    present = [path for path in found if path is not None]
+    if len(present) == len(found):
+        return present
+    if source.download is None:
+        raise DataError(
+            f"data: {kind} has no download with pinned bytes ({source.provenance}); put "
+            f"{', '.join(expected)} (SHA-256 {', '.join(expected.values())}) below {root}"
+        )
     with TemporaryDirectory() as folder:
         archive = _retrieve(source, source.download.url, Path(folder))
         for member, target in source.download.members.items():
             data = _member(archive, member, kind)
-            found = hashlib.sha256(data).hexdigest()
-            if found != expected[target]:
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != expected[target]:
                 raise DataError(
                     f"data: {source.download.url} gives another {member or 'file'} than the "
-                    f"original of {kind}: expected SHA-256 {expected[target]}, got {found}"
+                    f"original of {kind}: expected SHA-256 {expected[target]}, got {digest}"
                 )
             _place(root / target, data)
-    return paths
+    return [root / file.path for file in source.files]
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def _original(file: SourceFile, kind: str, root: Path) -> Path | None:
+    try:
+        read_original(file, kind, root)
+    except DataError:
+        return None
+    return file.find(root)
 
 
 def _retrieve(source: Source, url: str, folder: Path) -> Path:

@@ -6,8 +6,10 @@ so a file is used only when its SHA-256 is the one pinned in its source.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +24,18 @@ class SourceFile:
     """One original file of a source."""
 
     path: str
-    """Path inside the data folder, e.g. ``heart-disease-uci/processed.va.data``."""
+    """Path inside the data folder, e.g. ``heart-disease-uci/processed.va.data``. The file may lie
+    there compressed as well, with ``.gz`` after its name."""
     sha256: str
-    """Hexadecimal digest of the original bytes."""
+    """Hexadecimal digest of the original bytes, uncompressed."""
     size_bytes: int
     """Their number."""
+
+    def find(self, root: Path) -> Path | None:
+        """Where the file lies below ``root``, plain or compressed; none when it is absent."""
+        plain = root / self.path
+        packed = plain.with_name(plain.name + ".gz")
+        return next((path for path in (plain, packed) if path.is_file()), None)
 
 
 def data_root() -> Path:
@@ -45,12 +54,16 @@ def read_original(file: SourceFile, source: str, root: Path | None = None) -> by
         DataError: when the file is absent, unreadable or altered; the message names its path and
             what to do.
     """
-    path = (data_root() if root is None else root) / file.path
+    root = data_root() if root is None else root
+    path = file.find(root) or root / file.path
     try:
         data = path.read_bytes()
-    except OSError as error:
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"data: {source} needs the file {path}, which cannot be read ({error.strerror}); run "
+            f"data: {source} needs the file {path}, which cannot be read ({reason}); run "
             f"'wardchain data fetch {source}' or set {ENVIRONMENT} to the folder that holds "
             f"{file.path}"
         ) from error

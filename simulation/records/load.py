@@ -12,7 +12,7 @@ import numpy as np
 from simulation.base.rng import Streams
 from simulation.records.errors import DataError
 from simulation.records.params import DataParams, Normalisation, PartitionParams
-from simulation.records.partition import deal
+from simulation.records.partition import deal, units_of
 from simulation.records.registry import source_of
 from simulation.records.shard import Federation, Shard
 from simulation.records.table import Index, Labels, Rows, Table
@@ -31,13 +31,14 @@ def load(
     Raises:
         DataError: when a file is absent or altered, or the request does not fit the source.
     """
-    table = source_of(data.kind).read()
-    dealt = deal(table, partition, hospitals, streams)
-    splits = [
-        _split(table.y[rows], data.test_fraction, _seed(data.split_seed, h, streams), h)
-        for h, rows in enumerate(dealt)
-    ]
-    rows_of = [(rows[train], rows[test]) for rows, (train, test) in zip(dealt, splits, strict=True)]
+    table = source_of(data.kind).read(data)
+    parts = deal(table, partition, hospitals, streams)
+    rows_of: list[tuple[Index, Index]] = []
+    for hospital, part in enumerate(parts):
+        patient = None if table.patient is None else table.patient[part.rows]
+        seed = _seed(data.split_seed, hospital, streams)
+        train, test = _split(table.y[part.rows], patient, data.test_fraction, seed, hospital)
+        rows_of.append((part.rows[train], part.rows[test]))
     pooled = table.x[np.concatenate([train for train, _ in rows_of])]
     shards: list[Shard] = []
     for hospital, (train, test) in enumerate(rows_of):
@@ -50,38 +51,44 @@ def load(
                 test_x=((table.x[test] - shift) / scale).astype(np.float32),
                 test_y=table.y[test],
                 features=table.features,
-                name=table.sites[hospital] if partition.kind == "natural" else "",
+                name=parts[hospital].name,
             )
         )
-    return Federation(data.kind, tuple(shards), _notes(data.normalisation))
+    return Federation(data.kind, tuple(shards), (*table.notes, *_notes(data.normalisation)))
 
 
 def _seed(fixed: int | None, hospital: int, streams: Streams) -> int:
     return fixed if fixed is not None else streams.integer("records", "split", hospital) % 2**32
 
 
-def _split(labels: Labels, fraction: float, seed: int, hospital: int) -> tuple[Index, Index]:
-    """Positions of training and test rows; FLamby's rule for when to stratify."""
+def _split(
+    labels: Labels, patient: Index | None, fraction: float, seed: int, hospital: int
+) -> tuple[Index, Index]:
+    """Positions of training and test rows, split by patient; FLamby's rule for when to stratify."""
     from sklearn.model_selection import train_test_split
 
-    counts = np.bincount(labels, minlength=2)
+    units = units_of(labels, patient)
+    size = len(units.labels)
+    counts = np.bincount(units.labels, minlength=2)
     present = counts[counts > 0]
-    tests = int(np.ceil(fraction * len(labels)))
-    possible = len(present) > 1 and present.min() > 2 and 2 <= tests <= len(labels) - 2
+    tests = int(np.ceil(fraction * size))
+    possible = len(present) > 1 and present.min() > 2 and 2 <= tests <= size - 2
     try:
         parts: Any = train_test_split(
-            np.arange(len(labels)),
+            np.arange(size),
             test_size=fraction,
             random_state=seed,
             shuffle=True,
-            stratify=labels if possible else None,
+            stratify=units.labels if possible else None,
         )
     except ValueError as error:
         raise DataError(
-            f"test_fraction: hospital {hospital} has {len(labels)} rows, too few to split at "
+            f"test_fraction: hospital {hospital} has {size} patients, too few to split at "
             f"{fraction}; use fewer hospitals or a larger min_size"
         ) from error
-    return parts[0], parts[1]
+    if units.member is None:  # the order of the draw is kept: it is that of published splits
+        return parts[0], parts[1]
+    return units.rows(parts[0]), units.rows(parts[1])
 
 
 def _scaling(

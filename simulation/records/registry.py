@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from simulation.records.errors import DataError
 from simulation.records.source import Source
-from simulation.records.sources import breast_cancer, heart_disease
+from simulation.records.sources import breast_cancer, csv_table, diabetes_130, heart_disease, ist
 
 SOURCES: dict[str, Source] = {
-    source.kind: source for source in (breast_cancer.SOURCE, heart_disease.SOURCE)
+    source.kind: source
+    for source in (
+        breast_cancer.SOURCE,
+        heart_disease.SOURCE,
+        ist.SOURCE,
+        diabetes_130.SOURCE,
+        csv_table.SOURCE,
+    )
 }
 """Every source, in the order in which they are listed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from simulation.records.files import SourceFile
 from simulation.records.table import Table
@@ -33,8 +34,10 @@ class Source:
     """Under which terms it may be used."""
     provenance: str
     """Who made it, where it lives, how to cite it."""
-    read: Callable[[], Table]
-    """All its rows. Raises `DataError` when a file is absent or altered."""
+    params: type
+    """What a configuration may say about it."""
+    read: Callable[[Any], Table]
+    """All its rows, given its params. Raises `DataError` when a file is absent or altered."""
     files: tuple[SourceFile, ...] = ()
     """Its original files; none when it ships with the program."""
     download: Download | None = None

@@ -30,6 +30,10 @@ class Table:
     """Number of each row's hospital, shape (rows,); none when the source knows no hospitals."""
     sites: tuple[str, ...] = ()
     """Names of the source's hospitals, in order of their numbers."""
+    patient: Index | None = None
+    """Number of each row's patient, shape (rows,); none when every row is a patient of its own."""
+    notes: tuple[str, ...] = ()
+    """What must be said beside every result, e.g. that the hospitals are stand-ins."""
 
     def __repr__(self) -> str:
         return f"Table(rows={len(self.y)}, features={len(self.features)}, sites={len(self.sites)})"

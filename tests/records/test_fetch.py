@@ -29,6 +29,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         hospitals="h",
         licence="l",
         provenance="p",
+        params=SOURCES["breast_cancer"].params,
         read=SOURCES["breast_cancer"].read,
         files=(SourceFile("small/a.data", hashlib.sha256(b"original").hexdigest(), 8),),
         download=Download("https://example.org/home.zip", {"a.data": "small/a.data"}),
@@ -95,3 +96,15 @@ def test_an_unreachable_home_is_an_error_with_the_address(tmp_path: Path) -> Non
     source = SOURCES["heart_disease"]
     with pytest.raises(DataError, match=r"cannot be downloaded from .*nowhere.*by hand"):
         fetching._retrieve(source, (tmp_path / "nowhere.zip").as_uri(), tmp_path)
+
+
+def test_a_source_without_a_pinned_download_says_what_to_do(tmp_path: Path) -> None:
+    """Nothing is pretended: which file, with which digest, belongs where."""
+    with pytest.raises(DataError, match=r"ist has no download .*ist-stroke/IST\.csv .*0400322154"):
+        fetch("ist", tmp_path)
+
+
+def test_a_compressed_original_is_left_alone(real_data: Path) -> None:
+    """What counts are the original bytes, not how they lie on the disk."""
+    found = fetch("ist", real_data)
+    assert [path.name for path in found] == ["IST.csv.gz"]

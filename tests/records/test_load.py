@@ -54,16 +54,16 @@ def test_every_row_goes_to_exactly_one_hospital(hospitals: int, alpha: float, se
     rows = table()
     for partition in (IidParams(), DirichletParams(alpha=alpha, min_size=4)):
         dealt = deal(rows, partition, hospitals, Streams(seed))
-        assert sorted(np.concatenate(dealt).tolist()) == list(range(200))
+        assert sorted(np.concatenate([part.rows for part in dealt]).tolist()) == list(range(200))
         assert len(dealt) == hospitals
-        assert min(len(part) for part in dealt) >= 4
+        assert min(len(part.rows) for part in dealt) >= 4
 
 
 def test_dealing_follows_the_seed() -> None:
     """Same seed, same hospitals; another seed, others."""
     one, again, other = (deal(table(), DirichletParams(), 5, Streams(seed)) for seed in (1, 1, 2))
-    assert [part.tolist() for part in one] == [part.tolist() for part in again]
-    assert [part.tolist() for part in one] != [part.tolist() for part in other]
+    assert [part.rows.tolist() for part in one] == [part.rows.tolist() for part in again]
+    assert [part.rows.tolist() for part in one] != [part.rows.tolist() for part in other]
 
 
 def test_alpha_is_the_skew() -> None:
@@ -72,7 +72,7 @@ def test_alpha_is_the_skew() -> None:
     def spread(alpha: float) -> float:
         rows = table(rows=2_000)
         shares = [
-            rows.y[part].mean()
+            rows.y[part.rows].mean()
             for seed in range(10)
             for part in deal(rows, DirichletParams(alpha=alpha, min_size=2), 4, Streams(seed))
         ]
@@ -103,9 +103,49 @@ def test_a_source_without_hospitals_has_no_natural_partition() -> None:
 def test_the_natural_partition_has_the_sources_number_of_hospitals(real_data: Path) -> None:
     """Seven hospitals of four do not exist."""
     del real_data
-    message = "this source has 4 hospitals (cleveland, hungarian, switzerland, va), not 7"
-    with pytest.raises(DataError, match=re.escape(message)):
-        load(HeartDiseaseParams(), NaturalParams(), 7, Streams(1))
+    message = "has 4 hospitals of at least 2 patients (cleveland, hungarian, switzerland, va), not "
+    for hospitals in (3, 7):
+        with pytest.raises(DataError, match=re.escape(message + str(hospitals))):
+            load(HeartDiseaseParams(), NaturalParams(), hospitals, Streams(1))
+
+
+def clinics(**changes: Any) -> Table:
+    """Three clinics of 10, 40 and 20 rows."""
+    given = table(rows=70)
+    site = np.repeat([0, 1, 2], [10, 40, 20])
+    fields = {"site": site, "sites": ("a", "b", "c"), **changes}
+    return Table(given.features, given.x, given.y, given.low, given.high, **fields)
+
+
+def test_small_hospitals_can_be_left_out_and_the_largest_taken() -> None:
+    """Who is in the federation is said in the configuration, never guessed."""
+    for partition, hospitals, names in (
+        (NaturalParams(), None, "abc"),
+        (NaturalParams(), 3, "abc"),
+        (NaturalParams(min_size=20), 2, "bc"),
+        (NaturalParams(largest=True), 2, "bc"),
+        (NaturalParams(largest=True), 1, "b"),
+    ):
+        dealt = deal(clinics(), partition, hospitals, Streams(1))
+        assert "".join(part.name for part in dealt) == names
+    for partition in (NaturalParams(), NaturalParams(min_size=500)):
+        with pytest.raises(DataError, match="hospitals: this source has"):
+            deal(clinics(), partition, 2, Streams(1))
+
+
+@given(seed=st.integers(0, 30))
+def test_a_patient_is_never_divided(seed: int) -> None:
+    """Splits are by patient, never by row, and so is dealing."""
+    patient = np.random.default_rng(seed).integers(0, 25, 70)
+    rows = clinics(patient=patient)
+    for partition in (IidParams(), DirichletParams(min_size=2)):
+        dealt = deal(rows, partition, 3, Streams(seed))
+        held = [set(patient[part.rows].tolist()) for part in dealt]
+        assert sum(len(one) for one in held) == len(set(patient.tolist()))
+        assert sum(len(part.rows) for part in dealt) == 70
+    train, test = loading._split(rows.y, patient, 0.3, seed, hospital=0)
+    assert not set(patient[train].tolist()) & set(patient[test].tolist())
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(70))
 
 
 # ---- splitting ----------------------------------------------------------------------------------
@@ -129,7 +169,7 @@ def test_heart_disease_has_the_published_split(real_data: Path, seed: int) -> No
 def test_the_split_keeps_every_row_once_and_the_label_shares() -> None:
     """80/20 for each hospital, stratified where every class has more than two rows."""
     rows = table(rows=403, positive=0.25)
-    train, test = loading._split(rows.y, 0.2, seed=3, hospital=0)
+    train, test = loading._split(rows.y, None, 0.2, seed=3, hospital=0)
     assert sorted([*train.tolist(), *test.tolist()]) == list(range(403))
     assert len(test) == 81
     assert rows.y[test].mean() == pytest.approx(rows.y.mean(), abs=0.01)
@@ -140,14 +180,14 @@ def test_a_class_that_is_too_rare_is_split_by_chance(positive: int) -> None:
     """Two rows cannot be stratified; one class alone need not be."""
     labels = np.zeros(30, dtype=np.int64)
     labels[:positive] = 1
-    train, test = loading._split(labels, 0.34, seed=1, hospital=0)
+    train, test = loading._split(labels, None, 0.34, seed=1, hospital=0)
     assert len(train) + len(test) == 30
 
 
 def test_a_hospital_too_small_to_split_is_an_error() -> None:
     """One row cannot be in both."""
-    with pytest.raises(DataError, match="test_fraction: hospital 3 has 1 rows, too few"):
-        loading._split(np.array([1]), 0.2, seed=1, hospital=3)
+    with pytest.raises(DataError, match="test_fraction: hospital 3 has 1 patients, too few"):
+        loading._split(np.array([1]), None, 0.2, seed=1, hospital=3)
 
 
 def test_the_split_follows_the_seed_per_hospital() -> None:
@@ -171,14 +211,15 @@ def test_sites_are_scaled_by_their_own_training_rows() -> None:
 def test_test_rows_have_no_influence_on_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Change every test row: no training row moves."""
     before = load(CANCER, IidParams(), 3, Streams(5))
-    original = source_of("breast_cancer").read()
+    original = source_of("breast_cancer").read(CANCER)
     dealt = deal(original, IidParams(), 3, Streams(5))
     changed = original.x.copy()
-    for hospital, rows in enumerate(dealt):
+    for hospital, part in enumerate(dealt):
+        rows = part.rows
         seed = Streams(5).integer("records", "split", hospital) % 2**32
-        _, test = loading._split(original.y[rows], 0.2, seed, hospital)
+        _, test = loading._split(original.y[rows], None, 0.2, seed, hospital)
         changed[rows[test]] *= 1000
-    source = type("Fake", (), {"read": staticmethod(lambda: _with(original, changed))})
+    source = type("Fake", (), {"read": staticmethod(lambda _: _with(original, changed))})
     monkeypatch.setattr(loading, "source_of", lambda _: source)
     after = load(CANCER, IidParams(), 3, Streams(5))
     for a, b in zip(before, after, strict=True):
@@ -211,7 +252,7 @@ def test_no_scaling_keeps_the_units() -> None:
     """Values are those of the source, in float32."""
     found = load(BreastCancerParams(normalisation="none"), IidParams(), 4, Streams(5))
     rows = np.concatenate([part for shard in found for part in (shard.train_x, shard.test_x)])
-    original = source_of("breast_cancer").read().x.astype(np.float32)
+    original = source_of("breast_cancer").read(CANCER).x.astype(np.float32)
     assert np.array_equal(np.sort(rows, axis=0), np.sort(original, axis=0))
 
 

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simulation.records.errors import DataError
+from simulation.records.params import (
+    BreastCancerParams,
+    CsvParams,
+    DataParams,
+    HeartDiseaseParams,
+    NumberInput,
+)
 from simulation.records.registry import SOURCES, source_of
 from simulation.records.sources import heart_disease
+
+
+@pytest.fixture
+def params_of(tmp_path: Path) -> Callable[[str], DataParams]:
+    """The least that a configuration must say about a source."""
+
+    def build(kind: str) -> DataParams:
+        if kind != "csv":
+            return SOURCES[kind].params()
+        path = tmp_path / "own.csv"
+        path.write_text("age,outcome\n40,0\n71,1\n")
+        inputs = (NumberInput(name="age", low=0, high=120),)
+        return CsvParams(path=str(path), label="outcome", inputs=inputs)
+
+    return build
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -32,13 +55,13 @@ def test_a_source_says_where_it_comes_from(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_rows_of_a_source_are_complete_numbers(
-    kind: str, request: pytest.FixtureRequest
+    kind: str, params_of: Callable[[str], DataParams], request: pytest.FixtureRequest
 ) -> None:
     """Inputs are finite, labels are 0 or 1 and both occur, ranges are ranges."""
     source = SOURCES[kind]
     if source.files:
         request.getfixturevalue("real_data")
-    table = source.read()
+    table = source.read(params_of(kind))
     assert table.x.shape == (len(table.y), len(table.features))
     assert len(set(table.features)) == len(table.features)
     assert np.isfinite(table.x).all()
@@ -52,7 +75,7 @@ def test_the_rows_of_a_source_are_complete_numbers(
 
 def test_breast_cancer_is_the_bundled_data() -> None:
     """569 biopsies, 212 of them malignant, which is label 1."""
-    table = source_of("breast_cancer").read()
+    table = source_of("breast_cancer").read(BreastCancerParams())
     assert table.x.shape == (569, 30)
     assert table.y.sum() == 212
     worst = table.features.index("worst_radius")
@@ -61,7 +84,7 @@ def test_breast_cancer_is_the_bundled_data() -> None:
 
 def test_published_ranges_hold_the_bundled_data() -> None:
     """The documentation prints three digits, so the ends are met to half a unit of the last."""
-    table = source_of("breast_cancer").read()
+    table = source_of("breast_cancer").read(BreastCancerParams())
     np.testing.assert_allclose(table.x.min(axis=0), table.low, rtol=0.002, atol=6e-4)
     np.testing.assert_allclose(table.x.max(axis=0), table.high, rtol=0.002, atol=6e-4)
 
@@ -69,7 +92,7 @@ def test_published_ranges_hold_the_bundled_data() -> None:
 def test_heart_disease_is_the_published_task(real_data: Path) -> None:
     """Complete cases 303 / 261 / 46 / 130, positive 45.9 / 37.5 / 97.8 / 77.7 %, 13 inputs."""
     del real_data
-    table = source_of("heart_disease").read()
+    table = source_of("heart_disease").read(HeartDiseaseParams())
     assert table.sites == ("cleveland", "hungarian", "switzerland", "va")
     assert table.site is not None
     assert np.bincount(table.site).tolist() == [303, 261, 46, 130]
@@ -83,7 +106,7 @@ def test_heart_disease_is_the_published_task(real_data: Path) -> None:
 def test_heart_disease_keeps_the_values_of_the_file(real_data: Path) -> None:
     """The first row of Cleveland, by hand: 63,1,1,145,233,1,2,150,0,2.3,…,0."""
     del real_data
-    table = source_of("heart_disease").read()
+    table = source_of("heart_disease").read(HeartDiseaseParams())
     assert table.x[0].tolist() == [63, 1, 145, 233, 1, 150, 0, 2.3, 0, 0, 0, 0, 1]
     assert table.y[0] == 0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulation.records.params import BreastCancerParams
 from simulation.records.source import Source
 from simulation.records.table import Table
 
@@ -27,10 +28,11 @@ _HIGH = (
 )
 
 
-def read() -> Table:
+def read(params: BreastCancerParams) -> Table:
     """569 rows of 30 measurements of cell nuclei."""
     from sklearn.datasets import load_breast_cancer
 
+    del params  # nothing to choose: the data is bundled
     bundle: Any = load_breast_cancer()
     return Table(
         features=tuple(str(name).replace(" ", "_") for name in bundle.feature_names),
@@ -50,5 +52,6 @@ SOURCE = Source(
         "W. Wolberg, O. Mangasarian, N. Street, W. Street: Breast Cancer Wisconsin (Diagnostic), "
         "UCI Machine Learning Repository, 1995, DOI 10.24432/C5DW2B; the copy in scikit-learn"
     ),
+    params=BreastCancerParams,
     read=read,
 )

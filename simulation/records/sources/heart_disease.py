@@ -13,6 +13,7 @@ import numpy as np
 
 from simulation.records.errors import DataError
 from simulation.records.files import SourceFile, read_original
+from simulation.records.params import HeartDiseaseParams
 from simulation.records.source import Download, Source
 from simulation.records.table import Table
 
@@ -51,12 +52,13 @@ _NEEDED = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 _NUM = 13
 
 
-def read() -> Table:
+def read(params: HeartDiseaseParams) -> Table:
     """740 complete rows of 13 inputs, in the order of hospitals and of their files.
 
     Raises:
         DataError: when a file is absent or not the original.
     """
+    del params  # nothing to choose: the task is fixed
     rows: list[list[float]] = []
     labels: list[int] = []
     sites: list[int] = []
@@ -108,6 +110,7 @@ SOURCE = Source(
         "A. Janosi, W. Steinbrunn, M. Pfisterer, R. Detrano: Heart Disease, UCI Machine Learning "
         "Repository 45, 1988, DOI 10.24432/C52P4X"
     ),
+    params=HeartDiseaseParams,
     read=read,
     files=_FILES,
     download=Download(

@@ -1,0 +1,73 @@
+"""A table of the user's own. Nothing is pinned unless the configuration pins it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from simulation.records.errors import DataError
+from simulation.records.params import CsvParams
+from simulation.records.source import Source
+from simulation.records.table import Table
+from simulation.records.tabular import encode_inputs, encode_labels, number_groups, read_text
+
+
+def read(params: CsvParams) -> Table:
+    """The rows of the table, in the order of the file.
+
+    Raises:
+        DataError: when the file is absent, has another digest than given, or breaks a rule of its
+            schema; the message names file, line, column and rule.
+    """
+    others = [name for name in (params.hospital, params.patient) if name is not None]
+    wanted = [*(given.name for given in params.inputs), params.label, *others]
+    text = read_text(_bytes(params), params.path, wanted, params.delimiter)
+    encoded = encode_inputs(text, params.inputs)
+    labels = encode_labels(text, params.label, params.positive, params.negative)
+    site, sites, patient = None, (), None
+    for name in others:
+        empty = text.columns[name] == ""
+        if empty.any():
+            raise text.error(int(np.argmax(empty)), name, "must not be empty")
+    if params.hospital is not None:
+        site, sites = number_groups(text.columns[params.hospital])
+    if params.patient is not None:
+        patient, _ = number_groups(text.columns[params.patient])
+    return Table(
+        features=encoded.features,
+        x=encoded.x,
+        y=labels,
+        low=encoded.low,
+        high=encoded.high,
+        site=site,
+        sites=sites,
+        patient=patient,
+    )
+
+
+def _bytes(params: CsvParams) -> bytes:
+    path = Path(params.path).expanduser()
+    try:
+        data = path.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if params.sha256 is not None and found != params.sha256.lower():
+            raise DataError(
+                f"data: {path} has SHA-256 {found}, the configuration expects {params.sha256}"
+            )
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except (OSError, EOFError) as error:
+        raise DataError(f"data: cannot read the table {path}: {error}") from error
+
+
+SOURCE = Source(
+    kind="csv",
+    title="Any table: a CSV file with a header line, described in the configuration",
+    hospitals="by a column, or partition iid or dirichlet",
+    licence="the user's own data",
+    provenance="a file of the user's",
+    params=CsvParams,
+    read=read,
+)

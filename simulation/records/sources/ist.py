@@ -1,0 +1,84 @@
+"""International Stroke Trial: inputs known when a patient was randomised, outcome at six months.
+
+Columns whose name begins with D or F, and the derived ones, tell what happened later, and are not
+read. The pilot's name for medium-dose heparin (H) is that of the main trial (M).
+
+Source: Sandercock, Niewada, Czlonkowska, "The International Stroke Trial database", Trials 2011,
+12:101; DOI 10.7488/ds/104.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulation.records.files import SourceFile, read_original
+from simulation.records.params import InputParams, IstParams, LevelsInput, NumberInput
+from simulation.records.source import Source
+from simulation.records.table import Table
+from simulation.records.tabular import encode_inputs, encode_labels, number_groups, read_text
+
+_FILE = SourceFile(
+    "ist-stroke/IST.csv",
+    "0400322154c1f845dc0ac9082f6b47a0a9b06b1762a186bd672900013dd922d8",
+    7227886,
+)
+_YES_NO = ("N", "Y")
+# The pilot's 984 patients were not asked about atrial fibrillation and earlier drugs.
+_OR_MISSING = ("N", "Y", "")
+_INPUTS: tuple[InputParams, ...] = (
+    NumberInput(name="AGE", low=15, high=105),
+    NumberInput(name="RDELAY", low=0, high=48),
+    NumberInput(name="RSBP", low=60, high=300),
+    LevelsInput(name="SEX", levels=("F", "M")),
+    LevelsInput(name="RCONSC", levels=("F", "D", "U")),
+    *(LevelsInput(name=name, levels=_YES_NO) for name in ("RSLEEP", "RCT", "RVISINF")),
+    *(LevelsInput(name=name, levels=_OR_MISSING) for name in ("RATRIAL", "RHEP24", "RASP3")),
+    *(LevelsInput(name=f"RDEF{i}", levels=("N", "Y", "C")) for i in range(1, 9)),
+    LevelsInput(name="STYPE", levels=("PACS", "TACS", "POCS", "LACS", "OTH")),
+    LevelsInput(name="RXASP", levels=_YES_NO),
+    LevelsInput(name="RXHEP", levels=("N", "L", "M")),
+)
+_GROUPS = {"hospital": "HOSPNUM", "country": "COUNTRY"}
+
+
+def read(params: IstParams) -> Table:
+    """19,285 patients whose outcome at six months is known.
+
+    Raises:
+        DataError: when the file is absent or not the original.
+    """
+    data = read_original(_FILE, "ist")
+    group = _GROUPS[params.by]
+    wanted = [*(given.name for given in _INPUTS), "OCCODE", group]
+    text = read_text(data, _FILE.path, wanted)
+    text = text.keep(np.isin(text.columns["OCCODE"], ("1", "2", "3", "4")))
+    for name in ("RATRIAL", "RHEP24", "RASP3", "RXHEP", "STYPE", "RCONSC"):
+        text.columns[name] = np.char.upper(text.columns[name])
+    text.columns["RXHEP"][text.columns["RXHEP"] == "H"] = "M"
+    encoded = encode_inputs(text, _INPUTS)
+    site, sites = number_groups(text.columns[group])
+    return Table(
+        features=encoded.features,
+        x=encoded.x,
+        y=encode_labels(text, "OCCODE", ("1", "2"), ("3", "4")),
+        low=encoded.low,
+        high=encoded.high,
+        site=site,
+        sites=sites,
+    )
+
+
+SOURCE = Source(
+    kind="ist",
+    title="International Stroke Trial: 19,285 patients, dead or dependent after six months",
+    hospitals="464 hospitals (187 with at least 30 patients, 49 with 100), or 36 countries",
+    licence="ODC-By 1.0",
+    provenance=(
+        "P. Sandercock, M. Niewada, A. Czlonkowska: International Stroke Trial database (version "
+        "2), University of Edinburgh, 2011, DOI 10.7488/ds/104; the data frame of the R package "
+        "RESIDE, written as CSV"
+    ),
+    params=IstParams,
+    read=read,
+    files=(_FILE,),
+)
