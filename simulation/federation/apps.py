@@ -26,7 +26,7 @@ from simulation.base.tensors import Arrays
 from simulation.federation.learner import PRIVACY_RECORD
 from simulation.federation.setting import Setting
 from simulation.federation.strategies import build_strategy
-from simulation.learning.metrics import measure
+from simulation.learning.metrics import ALWAYS_DEFINED, measure
 from simulation.learning.train import Trainer
 from simulation.learning.update import Spend
 
@@ -66,7 +66,10 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
     def evaluate(message: Message, context: Context) -> Message:  # pyright: ignore[reportUnusedFunction]
         trainer, arrays = _work(message, context, setting_of)
         labels, probabilities = trainer.scores(arrays)
-        metrics: dict[str, Any] = {"num-examples": len(labels), **measure(labels, probabilities)}
+        found = measure(labels, probabilities)
+        # Strategies want the same keys from every hospital, and AUROC needs both classes.
+        metrics: dict[str, Any] = {"num-examples": len(labels)}
+        metrics |= {name: found[name] for name in ALWAYS_DEFINED}
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 
     return app

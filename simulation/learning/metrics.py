@@ -19,6 +19,8 @@ Scores = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 METRICS = ("auroc", "auprc", "log_loss", "brier", "accuracy")
 """The names of all metrics."""
+ALWAYS_DEFINED = ("log_loss", "brier", "accuracy")
+"""Those that rows of a single class have, too."""
 POOLED = "pooled"
 """The scope of all hospitals' test rows together."""
 MEAN = "mean"

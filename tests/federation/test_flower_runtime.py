@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.app.metadata import Metadata
+from flwr.cli.config_utils import load_and_validate
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.supercore.object_ref import load_app, validate
 
+from simulation import __version__
 from simulation.learning.globals import seeded_globals
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,12 @@ def test_flower_finds_the_apps(settings, name, kind):
     reference = settings["components"][name]
     assert validate(reference, project_dir=ROOT) == (True, None)
     assert isinstance(load_app(reference, ImportError, ROOT), kind)
+
+
+def test_flower_accepts_the_project_file():
+    """Flower refuses an app whose project file lacks what it wants, such as a plain version."""
+    config, _ = load_and_validate(ROOT / "pyproject.toml")
+    assert config["project"]["version"] == __version__
 
 
 def test_a_client_builds_its_task_from_the_run_config(settings, monkeypatch):
