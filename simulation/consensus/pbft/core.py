@@ -149,6 +149,8 @@ class Core:
         """Emit the next decision, without requests executed before (§4.1: exactly once)."""
         fresh = self.done.execute(batch)
         self.executed = seq
+        # An old primary may learn of decisions that were made without it.
+        self.next_seq = max(self.next_seq, seq + 1)
         self.history = extend_history(self.history, fresh)
         if seq % self.params.checkpoint_interval == 0:
             self.marks[seq] = self.history

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -10,6 +10,7 @@ from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.clients import ExactlyOnce
+from simulation.consensus.pbft.checkpoint import KEPT_PER_SENDER
 from simulation.consensus.pbft.log import Instance
 from simulation.consensus.pbft.messages import (
     BatchBody,
@@ -235,6 +236,23 @@ class PbftReplica(Retransmission):
             for sender in sorted(early):
                 for message in early[sender]:
                     self._dispatch(sender, message)
+
+    # ---- bounds --------------------------------------------------------------------------------
+
+    def footprint(self) -> Mapping[str, tuple[int, int]]:
+        """For each store its size and the most it may hold; see `Bounded`."""
+        window = self.params.window
+        early = max((len(kept) for kept in self._early.values()), default=0)
+        checkpoints = max((len(sent) for sent in self.checkpoints.values()), default=0)
+        return {
+            "log": (len(self.log), window),
+            "certificates": (len(self.certificates), window),
+            "proofs": (len(self.proofs), window),
+            "bodies": (len(self.bodies), 4 * window),
+            "early messages of a sender": (early, self._early_limit),
+            "checkpoints of a sender": (checkpoints, KEPT_PER_SENDER),
+            "view changes": (len(self.view_changes), self.n),
+        }
 
     # ---- crash and recovery ---------------------------------------------------------------------
 

@@ -29,6 +29,9 @@ class Transfer(Checkpoints):
     target: tuple[Checkpoint, ...] = ()
     """The certificate of the checkpoint that this replica is fetching; empty when it is not."""
     _source: ReplicaId = -1
+    _stalls = 0
+    """How often in a row the timer found nothing new."""
+    _seen_fetched: tuple[int, int] = (0, 0)
     _fetched: tuple[Batch, ...] = ()
     """Batches from ``executed + 1`` on, all from the same source, unchecked."""
 
@@ -58,7 +61,14 @@ class Transfer(Checkpoints):
         if self.target[0].seq <= self.executed:
             self._reached()
             return
-        self._fetch_from_next()
+        progress = (self.executed, len(self._fetched))
+        self._stalls = 0 if progress != self._seen_fetched else self._stalls + 1
+        self._seen_fetched = progress
+        if self._source == self.id or self._stalls > 1:
+            self._fetch_from_next()
+        else:
+            # The answer may only be lost: ask the same source again before giving it up.
+            self._ask()
         self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms))
 
     def _fetch_from_next(self) -> None:
@@ -69,6 +79,7 @@ class Transfer(Checkpoints):
         after = [signer for signer in signers if signer > self._source]
         self._source = after[0] if after else signers[0]
         self._fetched = ()
+        self._stalls = 0
         self._ask()
 
     def _ask(self) -> None:

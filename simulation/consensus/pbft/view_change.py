@@ -75,6 +75,7 @@ class ViewChanges(Transfer):
         self._harvest()
         self.view = view
         self.active = False
+        self.missing = {}
         self.unwatch()
         self.cancel_timer(VIEW_TIMER)
         proofs = tuple(self.proofs[seq] for seq in sorted(self.proofs))
@@ -125,13 +126,16 @@ class ViewChanges(Transfer):
 
     def count_view_changes(self) -> None:
         """§4.4: a quorum of VIEW-CHANGEs starts the timer, and the new primary its view."""
-        votes = [m for m in self.view_changes.values() if m.view == self.view]
-        if self.active or len(votes) < self._quorum_size:
+        if self.active:
             return
-        if VIEW_TIMER not in self.timers:
+        # A replica that has gone on to a later view has left this one too. Were it not counted, a
+        # group of exactly a quorum would wait for ever for the VIEW-CHANGE that it has replaced.
+        gone = sum(m.view >= self.view for m in self.view_changes.values())
+        if gone >= self._quorum_size and VIEW_TIMER not in self.timers:
             # §4.5.2: only now: replicas that start together meet in the same view.
             self.set_timer(VIEW_TIMER, self.timeout_us())
-        if self.leader == self.id:
+        votes = [m for m in self.view_changes.values() if m.view == self.view]
+        if self.leader == self.id and len(votes) >= self._quorum_size:
             votes.sort(key=lambda m: m.signed_by)
             selection = self.select(votes)
             message = new_view(self.signer, self.view, tuple(votes), selection.digests)

@@ -1,0 +1,41 @@
+"""What can be soaked: the registered protocols, each with the faults it claims to survive."""
+
+from __future__ import annotations
+
+from simulation.consensus.draw import Draw
+from simulation.consensus.pbft import attacks as pbft_attacks
+from simulation.consensus.pbft import observer as pbft_observer
+from simulation.consensus.pbft import replica as pbft_replica
+from simulation.consensus.pbft.params import PbftParams
+from simulation.consensus.quorum import byzantine_faults
+from simulation.consensus.soak import Subject
+
+
+def draw_pbft(draw: Draw) -> PbftParams:
+    """Small windows and short timeouts, so that every mechanism runs in a short schedule."""
+    interval = draw.between(1, 6)
+    return PbftParams(
+        batch_max_requests=draw.between(1, 4),
+        batch_max_age_ms=float(draw.between(0, 5)),
+        pipeline=draw.between(1, 8),
+        checkpoint_interval=interval,
+        window=interval * draw.between(2, 4),
+        # Now and then shorter than a round trip: then only doubling finds a value that works.
+        request_timeout_ms=float(draw.between(10, 60) if draw.chance(150) else 250),
+        client_retry_ms=float(draw.between(50, 300)),
+        retransmit_ms=float(draw.between(50, 200)),
+        heartbeat_ms=400.0,
+        transfer_batches=draw.between(1, 8),
+    )
+
+
+SUBJECTS: dict[str, Subject] = {
+    "pbft": Subject(
+        name="pbft",
+        build=pbft_replica.build,
+        observe=pbft_observer.observe,
+        attacks=pbft_attacks.ATTACKS,
+        tolerates=byzantine_faults,
+        draw_params=draw_pbft,
+    ),
+}
