@@ -97,9 +97,7 @@ class Clock(simpy.Environment):
         queue: list[Any] = self._queue
         try:
             while queue:
-                entry = heappop(queue)
-                self.now = entry[0]
-                event = entry[3]
+                self.now, _, _, event = heappop(queue)
                 if isinstance(event, Alarm):
                     event.ring()
                 else:

@@ -210,6 +210,9 @@ class Flight(Alarm):
     ) -> None:
         super().__init__(network.env, self._arrive)
         self.network = network
+        self.clock = network.env
+        self.ports = network.ports
+        self.downlinks = network.downlink_free_ns
         self.parcel = parcel
         self.dsts = dsts
         self.keys = keys
@@ -217,17 +220,17 @@ class Flight(Alarm):
         self.arm(keys[-1] >> _POSITION_BITS)
 
     def _arrive(self) -> None:
-        keys, parcel, network = self.keys, self.parcel, self.network
-        ports, wire_ns = network.ports, parcel.wire_ns
-        now_us = network.env.now
+        keys, parcel = self.keys, self.parcel
+        wire_ns = parcel.wire_ns
+        now_us = self.clock.now
         # Copies that arrive together are handed over together: no event between two of them.
         while True:
             dst = self.dsts[keys.pop() & _POSITION_MASK]
-            accept = ports[dst]
+            accept = self.ports[dst]
             if accept is None:
-                network.refuse(parcel)
+                self.network.refuse(parcel)
             elif wire_ns:
-                downlinks = network.downlink_free_ns
+                downlinks = self.downlinks
                 free_ns, now_ns = downlinks[dst], now_us * NS_PER_US
                 free_ns = (free_ns if free_ns > now_ns else now_ns) + wire_ns  # noqa: FURB136
                 downlinks[dst] = free_ns
@@ -241,7 +244,7 @@ class Flight(Alarm):
                 self.arm(at_us)
                 return
         if parcel.counted:
-            network.arrived(self)
+            self.network.arrived(self)
         self.disarm()  # also unties the knot of this object and its own method
 
 

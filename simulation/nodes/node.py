@@ -152,10 +152,11 @@ class Node:
         handler = self._handlers.get(parcel.message.__class__)
         if handler is None:
             handler = self._handler(parcel)
-        if self._current is None:
-            self._start((ready_us, check_us, handler, parcel))
-        else:
-            self._arrived.append((ready_us, check_us, handler, parcel))
+        job = (ready_us, check_us, handler, parcel)
+        if self._current is not None:
+            self._arrived.append(job)
+        elif not self._begin(job):
+            self._ring()
 
     def _handler(self, parcel: Parcel) -> Callable[[Parcel], object]:
         """The handler of a parcel's message.

@@ -215,7 +215,7 @@ def processor_rows(n: int) -> Iterator[Row]:
     yield Row(f"decisions on one core, n = {n}", "1/s", per_s, expected, None, 0.03, 0)
 
 
-def queue_rows(load: float = 0.5, messages: int = 100_000) -> Iterator[Row]:
+def queue_rows(load: float = 0.5, messages: int = 200_000) -> Iterator[Row]:
     """Poisson arrivals at one processor with a fixed service time: M/D/1."""
     service_us, clock = 1000, Clock()
     network = Network(clock, 2, _still(0), Streams(1))
