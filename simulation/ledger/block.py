@@ -16,10 +16,10 @@ from typing import cast
 
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.encoding import EncodingError, Value, decode, encode
-from simulation.base.ids import ReplicaId
+from simulation.base.ids import ReplicaId, hospital_name
 from simulation.base.keys import SIGNATURE_BYTES, SigningKey
 from simulation.base.merkle import EMPTY_ROOT, merkle_root
-from simulation.ledger.genesis import Genesis
+from simulation.ledger.genesis import Genesis, Voters
 from simulation.ledger.signatures import is_signature
 from simulation.ledger.value import is_natural
 
@@ -205,12 +205,12 @@ class Attestation:
         """Size on the wire: two digests, three integers, the signature."""
         return 2 * DIGEST_BYTES + 3 * 8 + SIGNATURE_BYTES
 
-    def is_genuine(self, genesis: Genesis) -> bool:
+    def is_genuine(self, voters: Voters) -> bool:
         """Whether one of the chain's replicas really signed this."""
-        if self.chain != genesis.chain_id or not 0 <= self.signer < genesis.replicas:
+        if self.chain != voters.chain or not 0 <= self.signer < len(voters.keys):
             return False
         message = vote_digest(self.chain, self.view, self.height, self.digest)
-        return is_signature(genesis.members[self.signer].key, message, self.signature)
+        return is_signature(voters.keys[self.signer], message, self.signature)
 
 
 def attest(header: Header, signer: ReplicaId, key: SigningKey) -> Attestation:
@@ -254,21 +254,19 @@ class Certificate:
         """Size on the wire."""
         return len(self.encoded)
 
-    def fault(self, header: Header, genesis: Genesis) -> str | None:
+    def fault(self, header: Header, voters: Voters) -> str | None:
         """Why this does not certify the header, or None when it does."""
-        signers = self.replicas
-        if len(self.signers) != (genesis.replicas + 7) // 8 or signers[-1:] > [
-            genesis.replicas - 1
-        ]:
+        signers, replicas = self.replicas, len(voters.keys)
+        if len(self.signers) != (replicas + 7) // 8 or signers[-1:] > [replicas - 1]:
             return "the bitmap names a signer that is no replica"
         if len(self.signatures) != len(signers):
             return f"{len(self.signatures)} signatures for {len(signers)} signers"
-        if len(signers) < genesis.quorum:
-            return f"{len(signers)} signers are fewer than the quorum of {genesis.quorum}"
-        message = vote_digest(genesis.chain_id, header.view, header.height, header.digest)
+        if len(signers) < voters.quorum:
+            return f"{len(signers)} signers are fewer than the quorum of {voters.quorum}"
+        message = vote_digest(voters.chain, header.view, header.height, header.digest)
         for signer, signature in zip(signers, self.signatures, strict=True):
-            if not is_signature(genesis.members[signer].key, message, signature):
-                return f"{genesis.name_of(signer)} did not sign this header"
+            if not is_signature(voters.keys[signer], message, signature):
+                return f"{hospital_name(signer)} did not sign this header"
         return None
 
     @classmethod

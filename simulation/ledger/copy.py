@@ -146,7 +146,7 @@ class LedgerCopy:
         height, tip = attestation.height, self.tip.height
         if not 0 < height <= tip + MAX_AHEAD or height in self._certified:
             return None
-        if not attestation.is_genuine(self.genesis):
+        if not attestation.is_genuine(self.genesis.voters):
             return None
         votes = self._votes.setdefault(height, {})
         votes.setdefault(attestation.signer, attestation)
@@ -175,7 +175,7 @@ class LedgerCopy:
         header = block.header
         if header.chain != self.genesis.chain_id:
             raise self._fault(header.height, "chain", "a block of another chain")
-        problem = certificate.fault(header, self.genesis)
+        problem = certificate.fault(header, self.genesis.voters)
         if problem is not None:
             raise self._fault(header.height, "certificate", problem)
         if header.height <= self.tip.height:

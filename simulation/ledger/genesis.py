@@ -15,6 +15,7 @@ from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.encoding import EncodingError, Value, decode, encode
 from simulation.base.ids import NodeId, node_name
 from simulation.base.keys import KeyError25519, PublicKey
+from simulation.base.merkle import merkle_root
 from simulation.ledger.value import freeze, is_natural
 
 Role = Literal["hospital", "coordinator"]
@@ -30,6 +31,25 @@ class Member:
     role: Role
     key: bytes
     """Encoded Ed25519 public key."""
+
+
+@dataclass(frozen=True)
+class Voters:
+    """Whose signatures certify the blocks of a chain: all that a verifier needs to know of it."""
+
+    chain: Digest
+    quorum: int
+    keys: tuple[bytes, ...]
+    """Encoded public keys of replicas 0, 1, 2, …"""
+
+    @cached_property
+    def root(self) -> Digest:
+        """The membership root: RFC 6962 over ``cbor([chain, quorum])`` and each ``cbor([i, key])``.
+
+        32 bytes that a hospital keeps, and later holds any receipt of the chain against.
+        """
+        keys = [encode([i, key]) for i, key in enumerate(self.keys)]
+        return merkle_root([encode([self.chain, self.quorum]), *keys])
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,12 @@ class Genesis:
     def chain_id(self) -> Digest:
         """``TH(genesis, encoded)``."""
         return tagged_hash(Tag.GENESIS, self.encoded)
+
+    @cached_property
+    def voters(self) -> Voters:
+        """The replicas' keys and the quorum."""
+        keys = tuple(member.key for member in self.members[: self.replicas])
+        return Voters(self.chain_id, self.quorum, keys)
 
     def name_of(self, node: NodeId) -> str:
         """A member's name in files and messages."""

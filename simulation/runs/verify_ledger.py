@@ -84,7 +84,7 @@ def _proven(genesis: Genesis, copies: Sequence[Copy]) -> list[Header]:
     return [
         header
         for header in headers.values()
-        if any(certificate.fault(header, genesis) is None for certificate in certificates)
+        if any(certificate.fault(header, genesis.voters) is None for certificate in certificates)
     ]
 
 
@@ -102,7 +102,7 @@ def _audit_block(
             for name in fields
         ]
     elif copy.certificate is not None:
-        problem = copy.certificate.fault(header, genesis)
+        problem = copy.certificate.fault(header, genesis.voters)
         if problem is not None and not proven:
             # Nobody proves a header: execution may still tell which field is wrong.
             findings += _header_faults(runtime, genesis, copy, height)

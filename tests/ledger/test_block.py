@@ -110,7 +110,7 @@ def test_an_attestation_is_its_signers(chain, header) -> None:
     """Votes are signatures over (chain, view, height, header digest), by a replica."""
     (vote,) = votes(chain, header, 1)
 
-    assert vote.is_genuine(chain.genesis)
+    assert vote.is_genuine(chain.genesis.voters)
     for change in (
         {"signer": 2},
         {"signer": -1},
@@ -121,13 +121,13 @@ def test_an_attestation_is_its_signers(chain, header) -> None:
         {"signature": bytes(64)},
         {"signature": b""},
     ):
-        assert not replace(vote, **change).is_genuine(chain.genesis)
+        assert not replace(vote, **change).is_genuine(chain.genesis.voters)
 
 
 def test_hospitals_that_do_not_vote_cannot_attest(chain, header) -> None:
     """The voters are members 0 .. replicas − 1; followers and the coordinator are not."""
     for node in (chain.replicas, chain.coordinator):
-        assert not attest(header, node, chain.keys[node]).is_genuine(chain.genesis)
+        assert not attest(header, node, chain.keys[node]).is_genuine(chain.genesis.voters)
 
 
 def test_a_quorum_of_signatures_certifies(chain, header) -> None:
@@ -136,10 +136,13 @@ def test_a_quorum_of_signatures_certifies(chain, header) -> None:
     other = Certificate.of(votes(chain, header, 3, 0, 2), 4)
 
     assert one == other
-    assert one.fault(header, chain.genesis) is None
+    assert one.fault(header, chain.genesis.voters) is None
     assert one.replicas == [0, 2, 3]
     assert Certificate.decode(one.encoded) == one
-    assert Certificate.of(votes(chain, header, 0, 1, 2, 3), 4).fault(header, chain.genesis) is None
+    assert (
+        Certificate.of(votes(chain, header, 0, 1, 2, 3), 4).fault(header, chain.genesis.voters)
+        is None
+    )
 
 
 def test_what_does_not_certify(chain, header) -> None:
@@ -155,7 +158,7 @@ def test_what_does_not_certify(chain, header) -> None:
     empty = Certificate(b"\x00", ())
 
     def fault(certificate: Certificate, of: Header = header) -> str:
-        return certificate.fault(of, chain.genesis) or ""
+        return certificate.fault(of, chain.genesis.voters) or ""
 
     assert "fewer than the quorum" in fault(few)
     assert "fewer than the quorum" in fault(empty)
@@ -180,7 +183,9 @@ def test_exactly_the_quorums_certify(make_chain, signers: set[int]) -> None:
 
     certificate = Certificate.of(votes(chain, header, *sorted(signers)), 4)
 
-    assert (certificate.fault(header, chain.genesis) is None) == (len(signers) >= chain.quorum)
+    assert (certificate.fault(header, chain.genesis.voters) is None) == (
+        len(signers) >= chain.quorum
+    )
 
 
 @pytest.mark.parametrize("value", [[], [b""], [b"", [1]], ["", []], [b"", [], []], None])

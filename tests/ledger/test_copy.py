@@ -119,7 +119,7 @@ def test_the_certificate_is_returned_exactly_once(chain) -> None:
     assert [result is not None for result in results] == [False] * 4 + [True] + [False] * 2
     assert copies[0].certificate(1) == results[4]
     assert results[4].replicas == [0, 1, 3]
-    assert results[4].fault(copies[0].tip, chain.genesis) is None
+    assert results[4].fault(copies[0].tip, chain.genesis.voters) is None
 
 
 def test_early_attestations_wait_for_their_block(chain) -> None:
@@ -151,8 +151,8 @@ def test_attestations_of_several_blocks_interleave(chain) -> None:
     got = [mine.add_attestation(votes[h][i]) for i in range(3) for h in (1, 0)]
 
     assert [c is not None for c in got] == [False] * 4 + [True, True]
-    assert mine.certificate(1).fault(mine.block(1).header, chain.genesis) is None
-    assert mine.certificate(2).fault(mine.block(2).header, chain.genesis) is None
+    assert mine.certificate(1).fault(mine.block(1).header, chain.genesis.voters) is None
+    assert mine.certificate(2).fault(mine.block(2).header, chain.genesis.voters) is None
 
 
 def test_false_attestations_never_count(chain) -> None:
@@ -208,7 +208,7 @@ def test_any_order_of_attestations_gives_one_valid_certificate(make_chain, order
     got = [c for i in order if (c := copies[2].add_attestation(votes[i])) is not None]
 
     assert len(got) == 1
-    assert got[0].fault(copies[2].tip, chain.genesis) is None
+    assert got[0].fault(copies[2].tip, chain.genesis.voters) is None
 
 
 # ---- following ----------------------------------------------------------------------------------
