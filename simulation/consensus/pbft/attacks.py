@@ -29,6 +29,14 @@ def other_digest(digest: Digest) -> Digest:
     return tagged_hash(Tag.BATCH, b"another", digest)
 
 
+def now_and_then(situation: Situation, what: str, pause_us: int) -> bool:
+    """Whether a pause has passed: liars that answer each other must not flood the group."""
+    if situation.now_us < situation.memory.get(what, 0):
+        return False
+    situation.memory[what] = situation.now_us + situation.draw.between(1, 2 * pause_us)
+    return True
+
+
 def equivocate(effects: Effects, situation: Situation) -> Effects:
     """As primary, propose one batch to one half and another batch to the other; vote for both."""
     out: Effects = []
@@ -140,7 +148,7 @@ def stale_view_change(effects: Effects, situation: Situation) -> Effects:
                 out.append(Broadcast(m.view_change(situation.signer, view, 0, (), ())))
             case _:
                 out.append(effect)
-    if situation.draw.chance(30):
+    if now_and_then(situation, "stale", 50_000):
         view = core_of(situation).view + situation.draw.between(1, 3)
         out.append(Broadcast(m.view_change(situation.signer, view, 0, (), ())))
     return out
@@ -243,7 +251,7 @@ def far_ahead(effects: Effects, situation: Situation) -> Effects:
     """Vote and propose far beyond the window, and in views that nobody is in."""
     core = core_of(situation)
     out = list(effects)
-    if situation.draw.chance(100):
+    if now_and_then(situation, "far-ahead", 20_000):
         seq = core.high + situation.draw.between(1, 1000)
         view = core.view + situation.draw.between(0, 2) * situation.n
         batch = Batch((), situation.now_us, view, situation.id)
