@@ -161,6 +161,23 @@ def test_figures_are_drawn_again_under_the_seal(wardchain: Command, small: Path)
     assert wardchain("verify", str(small))[0] == 0
 
 
+def test_a_figure_that_has_changed_is_sealed_anew(
+    wardchain: Command, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who draws differently from before (a newer program, say) does not break the seal."""
+
+    def draw(run: Path) -> list[Path]:
+        (run / "new.svg").write_text("<svg/>")
+        return [run / "new.svg"]
+
+    monkeypatch.setattr("simulation.cli.figures.drawer", lambda: draw)
+
+    code, out, _ = wardchain("figures", str(small))
+
+    assert (code, out) == (0, f"{small / 'new.svg'}\n")
+    assert wardchain("verify", str(small))[0] == 0
+
+
 def test_a_failing_client_app_ends_the_run(
     wardchain: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

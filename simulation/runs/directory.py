@@ -98,7 +98,6 @@ def building(directory: Path) -> Generator[Path, None, None]:
     Raises:
         ConfigError: when the place cannot be written, or another process builds the same run.
     """
-    require_writable(directory)
     made = [path for path in (directory.parent, *directory.parent.parents) if not path.exists()]
     build = directory.with_name(f".{directory.name}.building")
     try:

@@ -76,6 +76,8 @@ def test_equal_runs_are_equal_bytes(
     one = execute(experiment, 5, tmp_path / "one", simulate=make_world()).directory
     two = execute(experiment, 5, tmp_path / "two", simulate=make_world()).directory
 
+    # Bytes 4 to 7 of a gzip file are a time of day; two runs within a second would hide it.
+    assert (one / "trace.jsonl.gz").read_bytes()[3:8] == bytes(5)
     for path in one.rglob("*"):
         if path.is_file() and path.name not in ("manifest.json", "DONE"):
             assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path.name
