@@ -7,9 +7,10 @@ import pytest
 from simulation.consensus.pbft.params import PbftParams
 from simulation.network.latency import ConstantLatency
 from simulation.network.params import NetworkParams
+from simulation.nodes.clients import OutsideClients, Reply
 from simulation.nodes.cluster import Cluster
 from simulation.nodes.costs import FREE
-from simulation.nodes.faults import BehaveFault, CrashFault
+from simulation.nodes.faults import CrashFault
 from simulation.nodes.workload import ClosedLoad, OpenLoad, Workload
 
 TEN_MS = NetworkParams(latency=ConstantLatency(delay_ms=10), uplink_mbps=0, downlink_mbps=0)
@@ -69,13 +70,25 @@ def test_a_client_sends_to_all_replicas_when_no_result_comes():
     assert set(seen.latencies_us[1:]) == {50_000}
 
 
-def test_one_liars_replies_are_not_enough():
-    """§4.1: the client waits for f + 1 replies with the same result."""
-    load = ClosedLoad(clients=1, place="outside", warmup_s=0, measure_s=1)
-    alone = cluster(1, [BehaveFault(at_ms=0, node=i) for i in (1, 2, 3)])
-    # The three backups are silent towards replicas; only the primary could answer, and it cannot
-    # decide. Nothing completes.
-    assert Workload(alone, load).run().completed == 0
+def test_one_replica_cannot_convince_a_client_by_repeating_itself():
+    """§4.1: the client waits for f + 1 replies from *different* replicas with the same result."""
+    completed = []
+    world = cluster(others=1)
+    load = ClosedLoad(clients=1, place="outside", retry_ms=1e6)
+    clients = OutsideClients(world, load, lambda client, latency_us: completed.append(client))
+    clients.submit(0, b"")
+
+    def reply(sender, result):
+        clients._on_reply(0, sender, Reply(1, result, 0, 0))
+
+    reply(3, b"lie")
+    reply(3, b"lie")
+    reply(2, b"truth")
+    assert completed == []
+    reply(1, b"truth")
+    assert completed == [0]
+    reply(0, b"truth")
+    assert completed == [0]
 
 
 @pytest.mark.parametrize(

@@ -210,3 +210,21 @@ def test_a_message_that_nobody_expects_is_an_error_that_names_it(pair):
 def test_bad_costs_name_the_field(wrong, words):
     with pytest.raises(ValueError, match=words):
         CryptoCosts(**wrong)
+
+
+def test_a_crash_forgets_what_waited_and_drops_what_arrives(pair):
+    clock, nodes, seen = pair()
+    for label in ("being checked", "waiting"):
+        nodes[0].network.send(0, 1, Vote(label))
+    clock.run(1030)
+
+    nodes[1].crash()
+    nodes[1].send(0, Vote("from the dead"))
+    nodes[0].network.send(0, 1, Vote("to the dead"))
+    clock.run(3000)
+    nodes[1].recover()
+    nodes[0].network.send(0, 1, Vote("to the living"))
+    clock.run()
+
+    assert seen == [(4070, 1, "to the living")]
+    assert nodes[0].network.dropped["vote"].messages == 1

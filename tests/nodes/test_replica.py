@@ -14,10 +14,13 @@ from simulation.consensus.protocol import (
     CancelTimer,
     Decide,
     Executed,
+    Load,
+    Loaded,
     Propose,
     Receive,
     Report,
     Request,
+    Restarted,
     Send,
     SetTimer,
     TimerFired,
@@ -212,3 +215,39 @@ def test_timers_fire_in_order_of_deadline_then_of_setting():
         timers.set(key, delay_us)
     clock.run()
     assert fired == [(10, ("a",)), (10, ("b",)), (20, ("d",)), (30, ("c",))]
+
+
+def test_the_journal_hands_back_the_stretch_that_was_asked_for(stage):
+    batches = [Batch((), t) for t in (5, 6, 7)]
+    decisions = tuple(Decide(seq, 0, batch, 0) for seq, batch in enumerate(batches, start=1))
+    effects = (*decisions, Load(2, 9, ("fetch",)), Load(1, 1, ("one",)))
+    clock, hosts, _, _ = stage([(is_propose, effects)])
+
+    hosts[0].propose(REQUEST)
+    clock.run()
+
+    loaded = [event for _, event in hosts[0].core.inputs if isinstance(event, Loaded)]
+    assert loaded == [
+        Loaded(2, tuple(batches[1:]), ("fetch",)),
+        Loaded(1, (batches[0],), ("one",)),
+    ]
+
+
+def test_no_timer_of_before_a_crash_fires_after_it(stage):
+    script = [(is_propose, (SetTimer(("a",), 500),))]
+    clock, hosts, _, _ = stage(script)
+    hosts[0].propose(REQUEST)
+    clock.run(100)
+
+    hosts[0].crash()
+    clock.run(200)
+    hosts[0].recover()
+    clock.run()
+
+    assert [type(e) for _, e in hosts[0].core.inputs] == [Propose, Restarted]
+
+
+def test_a_protocol_without_durable_state_cannot_lose_its_memory(stage):
+    _, hosts, _, _ = stage()
+    with pytest.raises(ValueError, match="memory: this protocol cannot lose its memory"):
+        hosts[0].crash(lose_memory=True)
