@@ -170,7 +170,8 @@ def test_a_figure_that_has_changed_is_sealed_anew(
         (run / "new.svg").write_text("<svg/>")
         return [run / "new.svg"]
 
-    monkeypatch.setattr("simulation.cli.figures.drawer", lambda: draw)
+    # By its module: in the package, the name belongs to the command.
+    monkeypatch.setattr(sys.modules["simulation.cli.figures"], "drawer", lambda: draw)
 
     code, out, _ = wardchain("figures", str(small))
 
