@@ -54,7 +54,8 @@ def _prepare(experiment: Experiment, seeds: list[int]) -> None:
     """Everything that can be wrong is found here, before a directory is made."""
     from simulation.runs.preflight import preflight
 
-    note(f"{experiment.name}: meeting the data, planning privacy (some seconds)")
+    if sys.stderr.isatty():
+        note(f"{experiment.name}: meeting the data, planning privacy (some seconds)")
     # PyTorch and Opacus warn their own callers of things that the trainer has settled.
     warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
     preflight(experiment, seeds)
