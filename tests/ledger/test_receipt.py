@@ -146,7 +146,7 @@ def test_arbitrary_bytes_are_refused_in_one_way(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("part", range(8))
-@pytest.mark.parametrize("value", [None, 2, [], [1], b"", "x", [b"", 1, []], [True, 1]])
+@pytest.mark.parametrize("value", [None, 2, True, [], [1], b"", "x", [b"", 1, []], [True, 1]])
 def test_other_shapes_are_refused(chain, receipt, part: int, value) -> None:
     """A decoder accepts exactly one shape."""
     row = decode(receipt.encoded)
