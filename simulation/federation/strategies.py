@@ -17,17 +17,24 @@ def strategy_class(name: str) -> type[Strategy]:
 
 
 def check_strategy_args(params: FederationParams) -> None:
-    """Refuse arguments that the named strategy does not take.
+    """Refuse arguments that the named strategy does not take, or that are no numbers where it
+    wants numbers.
 
     Raises:
-        ValueError: naming the argument and those that exist.
+        ValueError: naming the argument and what would do.
     """
     known = inspect.signature(strategy_class(params.strategy)).parameters
-    for name in params.strategy_args:
+    for name, value in params.strategy_args.items():
         if name not in known:
             raise ValueError(
                 f"strategy_args.{name}: {params.strategy} has no such argument; it takes "
                 f"{', '.join(sorted(known))}"
+            )
+        usual = known[name].default
+        if isinstance(usual, (int, float)) and not isinstance(value, (int, float)):
+            raise ValueError(
+                f"strategy_args.{name}: {params.strategy} wants a number such as {usual}, "
+                f"got {value!r}"
             )
 
 

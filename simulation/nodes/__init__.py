@@ -1,1 +1,1 @@
-""""""
+"""The actors of a run on the virtual clock: hosts of replicas, ledgers, hospitals, coordinator."""

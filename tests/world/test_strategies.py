@@ -30,6 +30,11 @@ def test_an_argument_that_the_strategy_does_not_take_is_named(vary):
         simulate(vary(strategy="FedProx", strategy_args={"proximal": 1.0}), 1)
 
 
+def test_an_argument_that_is_no_number_is_named(vary):
+    with pytest.raises(ValueError, match=r"strategy_args.fraction_train: FedAvg wants a number"):
+        simulate(vary(strategy_args={"fraction_train": "half"}), 1)
+
+
 def test_by_default_every_hospital_trains_and_nobody_is_asked_to_evaluate(experiment):
     strategy = build_strategy(experiment.federation, 4, evaluate=False)
     assert (strategy.fraction_train, strategy.fraction_evaluate) == (1.0, 0.0)
