@@ -116,11 +116,19 @@ class Arena:
         """Do something at its time."""
         self._push(action.time_us, -1, action)
 
-    def run(self, until_us: int, done: Callable[[], bool] | None = None) -> None:
+    def run(
+        self,
+        until_us: int,
+        done: Callable[[], bool] | None = None,
+        most_messages: int = 10**9,
+    ) -> None:
         """Deliver everything up to a time, or until ``done`` (asked after every decision)."""
         heap, cores = self._heap, self.cores
         decided = -1
+        last = self.delivered + most_messages
         while heap and heap[0][0] <= until_us and not self.observer.violations:
+            if self.delivered > last:
+                return
             self.now_us, count, replica, event = heapq.heappop(heap)
             if replica < 0:
                 self._act(event)

@@ -22,8 +22,11 @@ from simulation.consensus.draw import Draw
 from simulation.consensus.invariants import Observe, Violation
 from simulation.consensus.protocol import Replica
 
-LIVENESS_BOUND_US = 900_000_000
+LIVENESS_BOUND_US = 300_000_000
 """How long after healing everything must be executed: far more than all doublings together."""
+
+LIVENESS_MESSAGES = 400_000
+"""How many messages may be delivered after healing until everything is executed."""
 
 Build = Callable[[ReplicaId, int, Any], Replica[Any]]
 
@@ -40,6 +43,10 @@ class Subject:
     tolerates: Callable[[int], int]
     draw_params: Callable[[Draw], Any]
     """Parameters for one seed."""
+    patient: Callable[[Any], Any]
+    """The same parameters with timeouts far beyond any delay without faults."""
+    noise: tuple[str, ...] = ()
+    """Reports and kinds of message that do not occur without faults."""
     sizes: tuple[int, ...] = (4, 5, 6, 7, 8, 10, 13)
 
 
@@ -56,6 +63,8 @@ class Plan:
     """When everything is healed (global stabilisation time)."""
     base_delay_us: int
     spread_us: int
+    quiet: bool = False
+    """No fault at all: nobody may suspect anybody, and nothing may have to be sent again."""
 
     def lines(self) -> list[str]:
         """The plan as text."""
@@ -92,6 +101,8 @@ def draw_plan(subject: Subject, seed: int) -> Plan:
     """The mix of faults of a seed: most kinds of fault are absent from any one plan."""
     draw = Draw(seed, 1)
     n = draw.choice(subject.sizes)
+    if draw.chance(100):
+        return _draw_quiet_plan(subject, seed, n, draw)
     f = subject.tolerates(n)
     liars = draw.between(0, f) if subject.attacks else 0
     names = sorted(subject.attacks)
@@ -124,8 +135,26 @@ def draw_plan(subject: Subject, seed: int) -> Plan:
         byzantine=byzantine,
         actions=tuple(actions),
         gst_us=gst_us,
+        # Now and then so long that the shortest timeouts must double before anything works.
+        base_delay_us=draw.between(100, 5_000) + (25_000 if draw.chance(200) else 0),
+        spread_us=draw.between(0, 20_000),
+    )
+
+
+def _draw_quiet_plan(subject: Subject, seed: int, n: int, draw: Draw) -> Plan:
+    """No fault at all and patient timeouts: then nobody may suspect anybody."""
+    gst_us = draw.between(500_000, 2_000_000)
+    times = sorted(draw.below(gst_us) for _ in range(draw.between(5, 30)))
+    return Plan(
+        seed=seed,
+        n=n,
+        params=subject.patient(subject.draw_params(draw)),
+        byzantine={},
+        actions=tuple(Action(t, "propose", draw.below(n)) for t in times),
+        gst_us=gst_us,
         base_delay_us=draw.between(100, 5_000),
         spread_us=draw.between(0, 20_000),
+        quiet=True,
     )
 
 
@@ -182,6 +211,11 @@ def run_plan(subject: Subject, plan: Plan) -> SoakResult:
     arena.run(plan.gst_us)
     if not observer.violations:
         _liveness_phase(arena, plan, honest)
+    if plan.quiet and not observer.violations:
+        heard = [what for what in subject.noise if arena.sent[what] or arena.reports[what]]
+        if heard:
+            what = f"without any fault there was {', '.join(heard)}"
+            observer.violate("quiet", min(honest), arena.now_us, what)
     first = observer.violations[0] if observer.violations else None
     best = max(honest, key=lambda r: observer.decided[r])
     return SoakResult(
@@ -213,7 +247,7 @@ def _liveness_phase(arena: Arena, plan: Plan, honest: frozenset[ReplicaId]) -> N
         return len(heights) == 1 and all(wanted <= observer.executed[r] for r in honest)
 
     if not observer.violations and not done():
-        arena.run(plan.gst_us + LIVENESS_BOUND_US, done)
+        arena.run(plan.gst_us + LIVENESS_BOUND_US, done, LIVENESS_MESSAGES)
     if not observer.violations and not done():
         observer.violate("liveness", min(honest), arena.now_us, arena.waiting_report())
     for r in sorted(honest):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulation.consensus.draw import Draw
 from simulation.consensus.pbft import attacks as pbft_attacks
 from simulation.consensus.pbft import observer as pbft_observer
@@ -21,11 +23,22 @@ def draw_pbft(draw: Draw) -> PbftParams:
         checkpoint_interval=interval,
         window=interval * draw.between(2, 4),
         # Now and then shorter than a round trip: then only doubling finds a value that works.
-        request_timeout_ms=float(draw.between(10, 60) if draw.chance(150) else 250),
+        request_timeout_ms=float(draw.between(2, 40) if draw.chance(150) else 250),
         client_retry_ms=float(draw.between(50, 300)),
         retransmit_ms=float(draw.between(50, 200)),
         heartbeat_ms=400.0,
         transfer_batches=draw.between(1, 8),
+    )
+
+
+def patient_pbft(params: PbftParams) -> PbftParams:
+    """Timeouts far beyond any delay without faults."""
+    return replace(
+        params,
+        request_timeout_ms=60_000.0,
+        client_retry_ms=20_000.0,
+        retransmit_ms=10_000.0,
+        heartbeat_ms=0.0,
     )
 
 
@@ -37,5 +50,7 @@ SUBJECTS: dict[str, Subject] = {
         attacks=pbft_attacks.ATTACKS,
         tolerates=byzantine_faults,
         draw_params=draw_pbft,
+        patient=patient_pbft,
+        noise=("view-change", "request-timeout", "status", "committed", "equivocation"),
     ),
 }

@@ -172,6 +172,27 @@ def old_proofs(effects: Effects, situation: Situation) -> Effects:
     return out
 
 
+def invent_proofs(effects: Effects, situation: Situation) -> Effects:
+    """In a VIEW-CHANGE, claim that something else was prepared, with votes of one's own only."""
+    out: Effects = []
+    for effect in effects:
+        match effect:
+            case Broadcast(m.ViewChange(view, low, stable, prepared)):
+                seqs = [p.seq for p in prepared] or [low + 1]
+                lies: list[m.PreparedProof] = []
+                for seq in seqs:
+                    digest = NULL_BATCH.digest
+                    signed = situation.signer.sign(m.pre_prepare_statement(view - 1, seq, digest))
+                    vote = m.prepare(situation.signer, view - 1, seq, digest)
+                    votes = (vote,) * situation.n
+                    lies.append(m.PreparedProof(view - 1, seq, digest, signed, votes))
+                lie = m.view_change(situation.signer, view, low, stable, tuple(lies))
+                out.append(Broadcast(lie))
+            case _:
+                out.append(effect)
+    return out
+
+
 def corrupt_new_view(effects: Effects, situation: Situation) -> Effects:
     """As new primary, leave out or change what V says; or show too small a V."""
     out: Effects = []
@@ -230,6 +251,18 @@ def false_checkpoint(effects: Effects, situation: Situation) -> Effects:
                         out.append(Send(to, effect.message if truth else lie))
             case _:
                 out.append(effect)
+    return out
+
+
+def forged_stable(effects: Effects, situation: Situation) -> Effects:
+    """Show a certificate for a checkpoint that nobody has reached, signed by oneself alone."""
+    out = list(effects)
+    if now_and_then(situation, "forged", 200_000):
+        core = core_of(situation)
+        seq = core.low + core.params.checkpoint_interval
+        nothing = other_digest(core.history)
+        vote = m.checkpoint(situation.signer, seq, nothing, nothing)
+        out.append(Broadcast(m.StableCheckpoint((vote,) * situation.n)))
     return out
 
 
@@ -293,6 +326,8 @@ ATTACKS: dict[str, Behaviour] = {
     "usurp": usurp,
     "stale-view-change": stale_view_change,
     "old-proofs": old_proofs,
+    "invent-proofs": invent_proofs,
+    "forged-stable": forged_stable,
     "corrupt-new-view": corrupt_new_view,
     "bad-state-transfer": bad_state_transfer,
     "false-checkpoint": false_checkpoint,
