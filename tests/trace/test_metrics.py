@@ -114,6 +114,12 @@ def test_work_after_the_deadline_is_not_part_of_the_round() -> None:
     assert values[1, "round", "aggregate_us"] == 20
 
 
+def test_work_before_the_round_is_not_part_of_it() -> None:
+    """Only the part of a phase that lies between start and end is counted."""
+    durations = phase_durations([phase(0, "download", 50, 130)], start_us=100, end_us=200)
+    assert durations == {"download": 30, "wait": 70}
+
+
 @given(st.data())
 def test_phases_always_add_up_to_the_duration(data: st.DataObject) -> None:
     """The phases of a round add up to its duration, whatever the hospitals did and when."""
