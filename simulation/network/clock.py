@@ -4,7 +4,7 @@ A simulation delivers millions of messages. A process for each costs four to fiv
 callback, and a fresh event for each fills the heap, so whoever needs wake-ups holds one `Alarm`.
 SimPy's own loop calls several methods for every event; here the same steps stand in one loop.
 Events, processes and their order are SimPy's, unchanged: time, then priority, then first in, first
-out. Alarms work in any SimPy environment, only slower.
+out. Only a `Clock` knows alarms.
 """
 
 # The loop and the alarms use the fields behind SimPy's properties, as SimPy's own classes do.
@@ -34,8 +34,7 @@ class Alarm(simpy.Event):
         self._ids = env._eid
 
     def arm(self, at_us: int) -> None:
-        """Go off at virtual time ``at_us``, now or later; at most once at a time."""
-        self.callbacks = _RING
+        """Go off at virtual time ``at_us``, now or later, and at all other times armed for."""
         heappush(self._queue, (at_us, NORMAL, next(self._ids), self))
 
     def disarm(self) -> None:
@@ -45,14 +44,6 @@ class Alarm(simpy.Event):
 
 def _nothing() -> None:
     """What a disarmed alarm does."""
-
-
-def _ring(alarm: Any) -> None:
-    alarm.ring()
-
-
-_RING = [_ring]
-"""SimPy takes the list away when the event goes off; `Alarm.arm` hands the same list back."""
 
 
 class Clock(simpy.Environment):
@@ -77,7 +68,10 @@ class Clock(simpy.Environment):
             raise EmptySchedule
         time_us, _, _, event = heappop(self._queue)
         self.now = cast("int", time_us)
-        self._happen(event)
+        if isinstance(event, Alarm):
+            event.ring()
+        else:
+            self._happen(event)
 
     def run(self, until: simpy.Event | float | None = None) -> Any:
         """Process events until none is left, until a time, or until an event has happened.

@@ -8,35 +8,28 @@ Both queues are first in, first out. So a broadcast of n − 1 copies serialises
 uplink: its k-th copy leaves when the bytes of k copies have been put on the wire. That queue bounds
 the throughput of every protocol in which one replica sends everything to all others.
 
-A whole broadcast is one event in the heap, armed again for the next receiver in order of arrival;
-the arrival times are worked out when it is sent. Queues count nanoseconds, so that a message of a
-kilobyte on a 10 Gbit/s link is not rounded to a whole microsecond; events happen in whole
-microseconds, rounded up.
+The arrival times of a broadcast are worked out when it is sent, and each copy goes straight into
+its receiver's inbox (`simulation.network.inbox`); only the receivers put events in the heap. Queues
+count nanoseconds, so that a message of a kilobyte on a 10 Gbit/s link is not rounded to a whole
+microsecond; events happen in whole microseconds, rounded up.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.base.units import BITS_PER_BYTE
 from simulation.consensus.protocol import Message
-from simulation.network.clock import Alarm, Clock
+from simulation.network.clock import Clock
 from simulation.network.delays import latency_model
+from simulation.network.inbox import NS_PER_US, Inbox, Reader
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count, Parcel
 from simulation.network.weather import weather_of
 
-NS_PER_US = 1_000
 NS_PER_S = 1_000_000_000
-
-Accept = Callable[[int, Parcel], None]
-"""Called when a parcel reaches a node's downlink, with the time at which its last bit is in."""
-
-_POSITION_BITS = 20
-_POSITION_MASK = (1 << _POSITION_BITS) - 1
 
 
 class Network:
@@ -56,28 +49,40 @@ class Network:
         self.duplicated: dict[str, Count] = {}
         self.weather = weather_of(params, nodes, streams)
         self._held: list[tuple[Parcel, NodeId, int]] = []
-        self._arrived: dict[str, Count] = {}
-        self.flights: dict[Flight, None] = {}
         self._latency = latency_model(params.delays, nodes, streams)
         self._uplink_bps = params.uplink_bps
         self._downlink_bps = params.downlink_bps
         self._uplink_free_ns = [0] * nodes
-        self.downlink_free_ns = [0] * nodes
-        self.ports: list[Accept | None] = [None] * nodes
+        self._sendings = 0
+        self._inboxes = [Inbox() for _ in range(nodes)]
+        for node in range(nodes):
+            self.detach(node)
 
     # ---- attaching ----------------------------------------------------------------------------
 
     def attach(self, node: NodeId, receive: Callable[[NodeId, Message], None]) -> None:
         """Call ``receive(sender, message)`` whenever the last bit of a message is in."""
-        self.connect(node, _Mailbox(self.env, receive).accept)
+        inbox = self._inboxes[node]
+        Reader(self.env, inbox, lambda parcel: receive(parcel.sender, parcel.message))
 
-    def connect(self, node: NodeId, accept: Accept) -> None:
-        """Attach a node that queues for itself: told at arrival when the last bit will be in."""
-        self.ports[node] = accept
+    def connect(self, node: NodeId, stir: Callable[[int], None]) -> Inbox:
+        """Attach a node that reads its inbox for itself; ``stir`` as in `Inbox`.
+
+        The node looks into the inbox at once: messages may be under way already.
+        """
+        inbox = self._inboxes[node]
+        inbox.stir = stir
+        return inbox
 
     def detach(self, node: NodeId) -> None:
-        """Drop from now on what arrives at ``node``."""
-        self.ports[node] = None
+        """Forget what has arrived at ``node``, and drop from now on what arrives there."""
+        inbox = self._inboxes[node]
+        inbox.pass_by(self.env.now)
+        Reader(self.env, inbox, self._refuse, downlink=False)
+
+    def _refuse(self, parcel: Parcel) -> None:
+        if parcel.counted:
+            _count(self.dropped, parcel, 1)
 
     # ---- sending ------------------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class Network:
             own = Parcel(src, message)
             own.check_us = 0
             own.counted = False
-            Flight(self, own, (src,), [start_us << _POSITION_BITS])
+            self._put(own, src, start_us)
             dsts = [dst for dst in dsts if dst != src]
         if not dsts:
             return
@@ -109,54 +114,54 @@ class Network:
         if self._downlink_bps:
             parcel.wire_ns = _wire_ns(parcel.size_bytes, self._downlink_bps)
         _count(self.sent, parcel, len(dsts))
-        keys = self._arrivals(src, dsts, parcel, start_us)
+        arrivals_us = self._arrivals(src, dsts, parcel, start_us)
         if not self.weather.fair:
-            keys = self._weathered(parcel, dsts, keys)
-        if keys:
-            self.flights[Flight(self, parcel, dsts, keys)] = None
+            self._put_through_weather(parcel, dsts, arrivals_us)
+            return
+        self._sendings = number = self._sendings + 1
+        inboxes = self._inboxes
+        for dst, arrival_us in zip(dsts, arrivals_us, strict=True):
+            inbox = inboxes[dst]
+            inbox.coming.append((arrival_us, number, parcel))
+            if arrival_us < inbox.soonest_us:
+                inbox.soonest_us = arrival_us
+                inbox.stir(arrival_us)
 
     def release(self) -> None:
         """Let go what is held on any link: it travels on from now."""
         self.weather.release()
         held, self._held = self._held, []
         for parcel, dst, travel_us in held:
-            keys = [self.env.now + travel_us << _POSITION_BITS]
-            self.flights[Flight(self, parcel, (dst,), keys)] = None
+            self._put(parcel, dst, self.env.now + travel_us)
+
+    def _put(self, parcel: Parcel, dst: NodeId, at_us: int) -> None:
+        """Have one copy arrive."""
+        self._sendings += 1
+        self._inboxes[dst].put((at_us, self._sendings, parcel))
 
     def _arrivals(
         self, src: NodeId, dsts: Sequence[NodeId], parcel: Parcel, start_us: int
     ) -> list[int]:
-        """Arrival time and position of each copy, packed in one integer, the last to arrive first.
-
-        The next copy is popped from the end; of two that arrive together, the one named first
-        comes first.
-        """
+        """When each copy arrives, in µs."""
         delays = self._latency.draw_block(src, dsts)
         if not self._uplink_bps:
-            keys = [
-                (start_us + delay_us << _POSITION_BITS) + position
-                for position, delay_us in enumerate(delays)
-            ]
-        else:
-            wire_ns = _wire_ns(parcel.size_bytes, self._uplink_bps)
-            left_ns = max(self._uplink_free_ns[src], start_us * NS_PER_US)
-            self._uplink_free_ns[src] = left_ns + wire_ns * len(dsts)
-            left_ns += NS_PER_US - 1  # so that the division below rounds up
-            keys = [
-                (((left_ns := left_ns + wire_ns) // NS_PER_US + delay_us) << _POSITION_BITS)
-                + position
-                for position, delay_us in enumerate(delays)
-            ]
-        keys.sort(reverse=True)
-        return keys
+            return [start_us + delay_us for delay_us in delays]
+        wire_ns = _wire_ns(parcel.size_bytes, self._uplink_bps)
+        left_ns = max(self._uplink_free_ns[src], start_us * NS_PER_US)
+        self._uplink_free_ns[src] = left_ns + wire_ns * len(dsts)
+        left_ns += NS_PER_US - 1  # so that the division below rounds up
+        return [(left_ns := left_ns + wire_ns) // NS_PER_US + delay_us for delay_us in delays]
 
-    def _weathered(self, parcel: Parcel, dsts: Sequence[NodeId], keys: list[int]) -> list[int]:
-        """The arrivals that the weather leaves of ``keys``, in the same order and packing."""
-        out: list[int] = []
+    def _put_through_weather(
+        self, parcel: Parcel, dsts: Sequence[NodeId], arrivals_us: list[int]
+    ) -> None:
+        """Have those copies arrive that the weather leaves, when it lets them.
+
+        It is asked in order of arrival, and of two that arrive together for the one named first.
+        """
         src, weather = parcel.sender, self.weather
-        for key in reversed(keys):
-            position = key & _POSITION_MASK
-            dst, at_us = dsts[position], key >> _POSITION_BITS
+        for position in sorted(range(len(dsts)), key=arrivals_us.__getitem__):
+            dst, at_us = dsts[position], arrivals_us[position]
             if weather.holds(src, dst):
                 self._held.append((parcel, dst, at_us - self.env.now))
                 continue
@@ -165,112 +170,37 @@ class Network:
                 _count(self.dropped, parcel, 1)
             elif len(arrivals) > 1:
                 _count(self.duplicated, parcel, len(arrivals) - 1)
-            out.extend(later_us << _POSITION_BITS | position for later_us in arrivals)
-        out.sort(reverse=True)
-        return out
-
-    # ---- arriving -----------------------------------------------------------------------------
-
-    def arrived(self, flight: Flight) -> None:
-        """Every copy of a broadcast has arrived."""
-        del self.flights[flight]
-        _count(self._arrived, flight.parcel, flight.copies)
-
-    def refuse(self, parcel: Parcel) -> None:
-        """A copy has arrived where nobody is attached."""
-        _count(self.dropped, parcel, 1)
-        _count(self._arrived, parcel, -1)
+            for later_us in arrivals:
+                self._put(parcel, dst, later_us)
 
     # ---- counting -----------------------------------------------------------------------------
 
     @property
     def delivered(self) -> dict[str, Count]:
         """Copies that have reached a receiver, by kind."""
-        counts = {kind: Count(c.messages, c.bytes) for kind, c in self._arrived.items()}
-        for flight in self.flights:
-            _count(counts, flight.parcel, flight.copies - len(flight.keys))
+        counts: dict[str, Count] = {}
+        for sign, parts in (
+            (1, (self.sent, self.duplicated)),
+            (-1, (self.dropped, self.in_flight)),
+        ):
+            for part in parts:
+                for kind, count in part.items():
+                    total = counts.setdefault(kind, Count())
+                    total.messages += sign * count.messages
+                    total.bytes += sign * count.bytes
         return {kind: count for kind, count in counts.items() if count.messages}
 
     @property
     def in_flight(self) -> dict[str, Count]:
         """Copies that are on the uplink, under way or held, by kind."""
         counts: dict[str, Count] = {}
-        for flight in self.flights:
-            _count(counts, flight.parcel, len(flight.keys))
+        for inbox in self._inboxes:
+            for parcel in inbox.under_way(self.env.now):
+                if parcel.counted:
+                    _count(counts, parcel, 1)
         for parcel, _, _ in self._held:
             _count(counts, parcel, 1)
         return counts
-
-
-class Flight(Alarm):
-    """All copies of one broadcast: one alarm, armed for one receiver after the other."""
-
-    def __init__(
-        self, network: Network, parcel: Parcel, dsts: Sequence[NodeId], keys: list[int]
-    ) -> None:
-        super().__init__(network.env, self._arrive)
-        self.network = network
-        self.clock = network.env
-        self.ports = network.ports
-        self.downlinks = network.downlink_free_ns
-        self.parcel = parcel
-        self.dsts = dsts
-        self.keys = keys
-        self.copies = len(keys)
-        self.arm(keys[-1] >> _POSITION_BITS)
-
-    def _arrive(self) -> None:
-        keys, parcel = self.keys, self.parcel
-        wire_ns = parcel.wire_ns
-        now_us = self.clock.now
-        # Copies that arrive together are handed over together: no event between two of them.
-        while True:
-            dst = self.dsts[keys.pop() & _POSITION_MASK]
-            accept = self.ports[dst]
-            if accept is None:
-                self.network.refuse(parcel)
-            elif wire_ns:
-                downlinks = self.downlinks
-                free_ns, now_ns = downlinks[dst], now_us * NS_PER_US
-                free_ns = (free_ns if free_ns > now_ns else now_ns) + wire_ns  # noqa: FURB136
-                downlinks[dst] = free_ns
-                accept(-(-free_ns // NS_PER_US), parcel)
-            else:
-                accept(now_us, parcel)
-            if not keys:
-                break
-            at_us = keys[-1] >> _POSITION_BITS
-            if at_us > now_us:
-                self.arm(at_us)
-                return
-        if parcel.counted:
-            self.network.arrived(self)
-        self.disarm()  # also unties the knot of this object and its own method
-
-
-class _Mailbox:
-    """Hands messages over one by one, each when its last bit is in."""
-
-    def __init__(self, env: Clock, receive: Callable[[NodeId, Message], None]) -> None:
-        self._env = env
-        self._receive = receive
-        self._waiting: deque[tuple[int, Parcel]] = deque()
-        self._alarm = Alarm(env, self._ring)
-
-    def accept(self, ready_us: int, parcel: Parcel) -> None:
-        """Take a parcel whose last bit is in at ``ready_us``."""
-        if ready_us == self._env.now and not self._waiting:
-            self._receive(parcel.sender, parcel.message)
-            return
-        self._waiting.append((ready_us, parcel))
-        if len(self._waiting) == 1:
-            self._alarm.arm(ready_us)
-
-    def _ring(self) -> None:
-        parcel = self._waiting.popleft()[1]
-        self._receive(parcel.sender, parcel.message)
-        if self._waiting:
-            self._alarm.arm(self._waiting[0][0])
 
 
 def _wire_ns(size_bytes: int, rate_bps: int) -> int:

@@ -3,7 +3,8 @@
 Everything a node does is a job on its processor: checking a received message and handling it,
 signing what it sends, executing a batch. A handler runs when the checks of its message are done;
 what it sends leaves when the signature is made, and the next message waits until then. So a message
-costs one event here, however many stations it passes.
+costs one event, however many stations it passes: the node takes the next one out of its inbox when
+the processor is free, and its alarm rings when the checks of that one are done.
 
 The processor is the part of the machine that speaks the protocol. Training runs on other cores and
 is no job here: a hospital would otherwise miss every vote while it trains.
@@ -20,6 +21,7 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.consensus.protocol import Message
 from simulation.network.clock import Alarm, Clock
+from simulation.network.inbox import NEVER_US, NS_PER_US, Inbox
 from simulation.network.network import Network
 from simulation.network.parcel import Parcel
 from simulation.nodes.costs import CryptoCosts
@@ -45,15 +47,26 @@ class Node:
         self.slowness = 1.0
         """By what factor checking received messages takes longer than the costs say."""
         self._handlers: dict[type, Callable[[Parcel], object]] = {}
-        self._arrived: deque[Job] = deque()
         self._own: deque[Job] = deque()
-        self._current: Job | None = None
+        self._action: Callable[[Any], object] = _nothing
+        self._argument: Any = None
+        """What to do when the processor time of the current job has passed, and with what."""
+        self._took_us = 0
+        """Processor time of the current job."""
+        self._at_us = NEVER_US
+        """When the message of the current job arrives; in the past for own work, never if idle."""
+        self._ready_us = NEVER_US
+        """When the current job could start; never if idle."""
         self._serving = False
         """Whether the current job's action is being called right now."""
         self._free_us = 0
         self._free_before_us = 0
+        self._downlink_before_ns = 0
+        self._due_us = -1
+        """For when the alarm is set. It may also ring for a job that another one has preceded."""
         self._alarm = Alarm(env, self._ring)
-        network.connect(node_id, self._accept)
+        self._inbox = network.connect(node_id, self._stir)
+        self._stir(0)
 
     # ---- for whoever lives on the node --------------------------------------------------------
 
@@ -73,7 +86,7 @@ class Node:
         """Sign a message, then send it; to oneself, it is handled without either."""
         if dst == self.id:
             parcel = Parcel(self.id, message)
-            self.run(0, self._handler(parcel), parcel)
+            self.run(0, self._handlers.get(message.__class__) or self._unexpected, parcel)
             return
         self.broadcast((dst,), message)
 
@@ -108,16 +121,16 @@ class Node:
             return
         now_us = self.env.now
         job: Job = (now_us, duration_us, action, argument)
-        current = self._current
-        if current is None:
-            self._start(job)
-        elif current[0] > now_us and not self._serving:
-            # The processor only waits for the last bit of a message: this job goes first.
-            self._abandon(current)
-            self._arrived.appendleft(current)
-            self._start(job)
-        else:
+        if self._serving or self._ready_us <= now_us:
             self._own.append(job)
+            return
+        # The processor is idle or only waits for the last bit of a message: this job goes first.
+        self._put_back()
+        self._begin_own(job)
+        if self._due_us > now_us:
+            self._alarm.arm(self._due_us)
+        else:
+            self._finish()
 
     def compute(self, duration_us: int) -> simpy.Event:
         """Queue work on the processor; the event fires when it is done."""
@@ -128,107 +141,136 @@ class Node:
     def crash(self) -> None:
         """Stop at once: nothing runs, arrives or leaves any more, and what waited is forgotten."""
         self.down = True
-        self.network.detach(self.id)
-        self._arrived.clear()
+        if self._ready_us > self.env.now:
+            self._put_back()
+        self._idle()
         self._own.clear()
-        self._current = None
-        self._alarm.disarm()
+        self._inbox = Inbox()  # an empty one
+        self.network.detach(self.id)
 
     def recover(self) -> None:
         """Run again, with an empty queue."""
         self.down = False
-        self._alarm = Alarm(self.env, self._ring)
         self._free_us = self.env.now
-        self.network.connect(self.id, self._accept)
+        self._inbox = self.network.connect(self.id, self._stir)
+        self._stir(0)
 
     # ---- the processor ------------------------------------------------------------------------
 
-    def _accept(self, ready_us: int, parcel: Parcel) -> None:
-        check_us = parcel.check_us
-        if check_us < 0:
-            check_us = parcel.check_us = self.costs.receive_us(parcel.message)
-        if self.slowness != 1.0:
-            check_us = round(check_us * self.slowness)
-        handler = self._handlers.get(parcel.message.__class__)
-        if handler is None:
-            handler = self._handler(parcel)
-        job = (ready_us, check_us, handler, parcel)
-        if self._current is not None:
-            self._arrived.append(job)
-        elif not self._begin(job):
-            self._ring()
-
-    def _handler(self, parcel: Parcel) -> Callable[[Parcel], object]:
-        """The handler of a parcel's message.
-
-        Raises:
-            LookupError: when nobody on this node expects such a message.
-        """
-        handler = self._handlers.get(parcel.message.__class__)
-        if handler is None:
-            raise LookupError(
-                f"node {self.id} has no handler for {type(parcel.message).__name__} "
-                f"from node {parcel.sender}; register one with on()"
-            )
-        return handler
-
-    def _start(self, job: Job) -> None:
-        """Begin a job on an idle processor; one that takes no time is over at once."""
-        if not self._begin(job):
-            self._ring()
-
-    def _begin(self, job: Job) -> bool:
-        """Make a job the current one; whether it takes any time from now on."""
-        self._current = job
-        free_us = self._free_before_us = self._free_us
-        ready_us, duration_us, _, _ = job
-        done_us = (ready_us if ready_us > free_us else free_us) + duration_us  # noqa: FURB136
-        self._free_us = done_us
-        self.busy_us += duration_us
-        if done_us > self.env.now:
-            self._alarm.arm(done_us)
-            return True
-        return False
+    def _stir(self, at_us: int) -> None:
+        """A message arrives at ``at_us``, before all others that were sent lately."""
+        if at_us < self._at_us and not self._serving:
+            self._put_back()
+            self._idle()
+            if self._begin_message():
+                self._alarm.arm(self._due_us)
 
     def _ring(self) -> None:
+        if self._due_us == self.env.now:
+            self._finish()
+
+    def _finish(self) -> None:
         """The current job's time has passed: call its action, then begin what waits.
 
         The waiting job that could start first is next; a message goes before own work of the same
         time.
         """
-        arrived, own = self._arrived, self._own
-        job = self._current
-        assert job is not None
         now_us = self.env.now
         while True:
             self._serving = True
-            job[2](job[3])
+            self._action(self._argument)
             self._serving = False
-            if own and not (arrived and arrived[0][0] <= own[0][0]):
-                job = own.popleft()
-            elif arrived:
-                job = arrived.popleft()
-            else:
-                self._current = None
+            if self._own and self._own_is_next():
+                self._begin_own(self._own.popleft())
+            elif not self._begin_message():
+                self._idle()
                 return
-            # The same as _begin, spelled out: this is where every queued message passes.
-            self._current = job
-            free_us = self._free_before_us = self._free_us
-            ready_us = job[0]
-            self.busy_us += job[1]
-            done_us = (ready_us if ready_us > free_us else free_us) + job[1]  # noqa: FURB136
-            self._free_us = done_us
-            if done_us > now_us:
-                self._alarm.arm(done_us)
+            if self._due_us > now_us:
+                self._alarm.arm(self._due_us)
                 return
 
-    def _abandon(self, job: Job) -> None:
-        """Take back the current job, which has not begun."""
-        self._alarm.disarm()
-        self._alarm = Alarm(self.env, self._ring)
-        self.busy_us -= job[1]
+    def _idle(self) -> None:
+        self._at_us = self._ready_us = NEVER_US
+        self._due_us = -1
+        self._inbox.current = None
+
+    def _own_is_next(self) -> bool:
+        """Whether own work goes before the next message."""
+        arrival = self._inbox.next()
+        if arrival is None:
+            return True
+        return self._own[0][0] * NS_PER_US < self._inbox.ready_ns(arrival)
+
+    def _begin_own(self, job: Job) -> None:
+        """Make own work the current job."""
+        self._ready_us, self._took_us, self._action, self._argument = job
+        self._at_us = -1
+        self._inbox.current = None
+        free_us = self._free_before_us = self._free_us
+        self._due_us = self._free_us = max(self._ready_us, free_us) + self._took_us
+        self.busy_us += self._took_us
+
+    def _begin_message(self) -> bool:
+        """Make the next message the current job; False when none is under way."""
+        inbox = self._inbox
+        queue = inbox.queue
+        # The same as inbox.next(), ready_ns() and so on, spelled out: every message passes here.
+        if not queue or inbox.soonest_us <= queue[-1][0]:
+            inbox.merge()
+            if not queue:
+                return False
+        inbox.current = arrival = queue.pop()
+        at_us, _, parcel = arrival
+        self._at_us = ready_us = at_us
+        self._downlink_before_ns = free_ns = inbox.free_ns
+        wire_ns = parcel.wire_ns
+        if wire_ns:
+            at_ns = at_us * NS_PER_US
+            inbox.free_ns = free_ns = (free_ns if free_ns > at_ns else at_ns) + wire_ns  # noqa: FURB136
+            ready_us = -(-free_ns // NS_PER_US)
+        check_us = parcel.check_us
+        if check_us < 0:
+            check_us = parcel.check_us = self.costs.receive_us(parcel.message)
+        if self.slowness != 1.0:
+            check_us = round(check_us * self.slowness)
+        self._argument = parcel
+        self._action = self._handlers.get(parcel.message.__class__) or self._unexpected
+        self._ready_us = ready_us
+        self._took_us = check_us
+        self.busy_us += check_us
+        free_us = self._free_before_us = self._free_us
+        self._due_us = self._free_us = (
+            (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
+        )
+        return True
+
+    def _put_back(self) -> None:
+        """Take back the message of the current job, which has not begun; nothing when idle."""
+        inbox = self._inbox
+        if inbox.current is None:
+            return
+        inbox.queue.append(inbox.current)
+        inbox.current = None
+        inbox.free_ns = self._downlink_before_ns
+        self.busy_us -= self._took_us
         self._free_us = self._free_before_us
+
+    def _unexpected(self, parcel: Parcel) -> None:
+        """The handler of a message that nobody on this node expects.
+
+        Raises:
+            LookupError: always.
+        """
+        raise LookupError(
+            f"node {self.id} has no handler for {type(parcel.message).__name__} "
+            f"from node {parcel.sender}; register one with on()"
+        )
 
     def _transmit(self, outgoing: tuple[Sequence[NodeId], Message]) -> None:
         dsts, message = outgoing
         self.network.broadcast(self.id, dsts, message, self._free_us)
+
+
+def _nothing(argument: Any) -> None:
+    """What an idle processor does."""
+    del argument

@@ -86,13 +86,14 @@ def test_equal_arrival_times_keep_the_order_of_sending(wire, note):
     assert [label for _, _, _, label in made.run()] == ["first"] * 3 + ["second"] * 2
 
 
-def test_the_heap_holds_one_event_per_broadcast(wire, note):
+def test_the_heap_holds_a_few_events_per_receiver_however_much_is_under_way(wire, note):
+    """One for the next message of each, and those for messages that have been overtaken since."""
     made = wire(nodes=64, latency=UniformLatency(low_ms=1, high_ms=9), **NO_LIMIT)
 
     for src in range(64):
         made.network.broadcast(src, tuple(range(64)), note(size_bytes=10))
 
-    assert len(made.clock._queue) == 2 * 64  # one for the copies to others, one for the own
+    assert len(made.clock._queue) < 8 * 64 < 64 * 64
 
 
 def test_sent_is_delivered_plus_dropped_plus_in_flight_at_every_instant(wire, note):
