@@ -297,7 +297,7 @@ class Broken:
 BROKEN: dict[str, Broken] = {
     "quorum-too-small": Broken(QuorumTooSmall, ("certificate",)),
     "forgets-prepared": Broken(ForgetsPrepared, ("agreement", "liveness")),
-    "new-view-unverified": Broken(NewViewUnverified, ("agreement", "liveness")),
+    "new-view-unverified": Broken(NewViewUnverified, ("agreement", "water-marks")),
     "view-change-unverified": Broken(ViewChangeUnverified, ("agreement", "liveness")),
     "votes-repeated": Broken(VotesRepeated, ("certificate",)),
     "digest-not-compared": Broken(DigestNotCompared, ("certificate", "liveness")),
@@ -309,14 +309,18 @@ BROKEN: dict[str, Broken] = {
     "early-dropped": Broken(EarlyDropped, ("quiet",)),
     "out-of-order": Broken(OutOfOrder, ("total-order",)),
     "executes-twice": Broken(ExecutesTwice, ("exactly-once",)),
-    "stale-view-accepted": Broken(StaleViewAccepted, ("certificate", "single-vote")),
+    "stale-view-accepted": Broken(
+        StaleViewAccepted, ("certificate", "single-vote", "monotone-view")
+    ),
     "payload-not-hashed": Broken(PayloadNotHashed, ("agreement",)),
-    "backup-proposes": Broken(BackupProposes, ("single-vote", "certificate", "agreement")),
+    "backup-proposes": Broken(
+        BackupProposes, ("single-vote", "certificate", "agreement", "liveness")
+    ),
     "oldest-proof-wins": Broken(OldestProofWins, ("agreement", "liveness")),
     "no-null-requests": Broken(NoNullRequests, ("liveness", "agreement")),
     "amnesia": Broken(Amnesia, ("single-vote", "monotone-view")),
     "commits-unprepared": Broken(CommitsUnprepared, ("certificate",)),
-    "never-truncates": Broken(NeverTruncates, ("bounded-log",)),
+    "never-truncates": Broken(NeverTruncates, ("bounded-log", "liveness")),
     "stable-unverified": Broken(StableUnverified, ("certificate", "liveness", "agreement")),
     "watches-own-only": Broken(WatchesOwnOnly, ("liveness",)),
 }

@@ -106,9 +106,9 @@ def draw_plan(subject: Subject, seed: int) -> Plan:
     f = subject.tolerates(n)
     liars = draw.between(0, f) if subject.attacks else 0
     names = sorted(subject.attacks)
-    byzantine = {
-        r: tuple(draw.sample(names, draw.between(1, 3))) for r in draw.sample(range(n), liars)
-    }
+    # The first primaries do the most harm, so liars are often found among them.
+    pool = range(liars + 1) if draw.chance(500) else range(n)
+    byzantine = {r: tuple(draw.sample(names, draw.between(1, 3))) for r in draw.sample(pool, liars)}
     gst_us = draw.between(500_000, 4_000_000)
     actions = [
         Action(draw.below(gst_us), "propose", draw.below(n)) for _ in range(draw.between(5, 40))

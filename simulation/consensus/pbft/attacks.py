@@ -54,6 +54,22 @@ def equivocate(effects: Effects, situation: Situation) -> Effects:
     return out
 
 
+def split_evenly(effects: Effects, situation: Situation) -> Effects:
+    """As primary, propose one batch to the even replicas and another one to the odd ones."""
+    out: Effects = []
+    for effect in effects:
+        match effect:
+            case Broadcast(m.PrePrepare(view, seq, _, batch)) if batch.requests:
+                twin = replace(batch, requests=batch.requests[1:], time_us=batch.time_us + 1)
+                lie = m.pre_prepare(situation.signer, view, seq, twin)
+                for to in range(situation.n):
+                    if to != situation.id:
+                        out.append(Send(to, lie if to % 2 else effect.message))
+            case _:
+                out.append(effect)
+    return out
+
+
 def vote_for_all(effects: Effects, situation: Situation) -> Effects:
     """Send PREPARE and COMMIT for every digest that anybody mentions, whatever was voted before."""
     out = list(effects)
@@ -69,8 +85,14 @@ def vote_for_all(effects: Effects, situation: Situation) -> Effects:
 
 
 def vote_to_each(effects: Effects, situation: Situation) -> Effects:
-    """Send every peer exactly the votes that it wants to see, as often as it speaks."""
-    out = list(effects)
+    """Send every peer the votes that it wants to see, and no vote of one's own to all."""
+    out: Effects = []
+    for effect in effects:
+        match effect:
+            case Broadcast(m.Prepare() | m.Commit()):
+                pass
+            case _:
+                out.append(effect)
     event = situation.event
     if isinstance(event, Receive) and isinstance(event.message, PROPOSALS):
         view, seq, digest = event.message.view, event.message.seq, event.message.digest
@@ -319,6 +341,7 @@ def _shift(view: int, seq: int, situation: Situation) -> tuple[int, int]:
 ATTACKS: dict[str, Behaviour] = {
     **GENERAL,
     "equivocate": equivocate,
+    "split-evenly": split_evenly,
     "vote-for-all": vote_for_all,
     "vote-to-each": vote_to_each,
     "wrong-digest": wrong_digest,

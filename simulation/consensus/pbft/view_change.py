@@ -236,6 +236,7 @@ class ViewChanges(Transfer):
     def enter_view(self, message: NewView, selection: Selection) -> None:
         """§4.4: adopt the checkpoint of V, then run the protocol for every element of O."""
         self._harvest()
+        self._keep_bodies_of(message)
         self.view = message.view
         self.active = True
         self.new_view_message = message
@@ -257,6 +258,13 @@ class ViewChanges(Transfer):
             for digest in self.missing:
                 self.broadcast(FetchBatch(digest))
         self.after_new_view()
+
+    def _keep_bodies_of(self, message: NewView) -> None:
+        """Forget batches that no proof, decision or assignment names: views may come and go."""
+        named = {proof.digest for proof in self.proofs.values()}
+        named.update(assignment.digest for assignment in message.assignments)
+        named.update(batch.digest for batch, _ in self.certificates.values())
+        self.bodies = {digest: kept for digest, kept in self.bodies.items() if digest in named}
 
     def _assign(self, assignment: Assignment) -> None:
         batch = self.body(assignment.digest)
