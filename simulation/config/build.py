@@ -72,6 +72,18 @@ class Builder:
             return None
         if not parameter.sections:
             return self._value(parameter.annotation, data, path)
+        if parameter.many:
+            return self._list(parameter, data, path)
+        return self._one(parameter, data, path)
+
+    def _list(self, parameter: Parameter, data: object, path: Path) -> object:
+        if not isinstance(data, list):
+            self._note(path, f"must be a list of sections, one after each '-', got {_shown(data)}")
+            return INVALID
+        items = cast("list[object]", data)
+        return tuple(self._one(parameter, item, (*path, i)) for i, item in enumerate(items))
+
+    def _one(self, parameter: Parameter, data: object, path: Path) -> object:
         choices = by_kind(parameter.sections)
         if not choices:
             return self.section(parameter.sections[0], data, path)
@@ -96,7 +108,8 @@ class Builder:
         kind = entries.get(KIND)
         if KIND not in entries:
             usual = parameter.default
-            kind = None if usual is MISSING or usual is None else kind_of(type(usual))
+            settled = usual is not MISSING and usual is not None and not parameter.many
+            kind = kind_of(type(usual)) if settled else None
             if kind is None:
                 self._note((*path, KIND), f"is missing; choose one of {', '.join(choices)}")
                 return INVALID
@@ -106,6 +119,9 @@ class Builder:
             return INVALID
         chosen = choices[kind]
         strangers = [key for key in entries if key not in parameters(chosen)]
+        # A whole list cannot be replaced by one of its kinds.
+        listed = isinstance(path[-1], int)
+        rest_hint = "" if listed else f", or replace the whole section with --set {path[-1]}={kind}"
         at_home = {
             key: owner
             for key in strangers
@@ -115,8 +131,8 @@ class Builder:
         for key, owner in at_home.items():
             self._note(
                 (*path, key),
-                f"belongs to kind: {owner}, but kind is {kind}; remove it, change kind, or replace "
-                f"the whole section with --set {path[-1]}={kind}",
+                f"belongs to kind: {owner}, but kind is {kind}; "
+                f"remove it{' or' if listed else ','} change kind{rest_hint}",
             )
         rest = {key: value for key, value in entries.items() if key not in at_home}
         built = self.section(chosen, rest, path)

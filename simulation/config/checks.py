@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
+from simulation.config.fault_checks import fault_problems
 from simulation.consensus.registry import PROTOCOLS
 from simulation.federation.params import OWN_CLIENT_APP
 from simulation.learning.params import DpSgdParams
@@ -13,9 +14,13 @@ from simulation.learning.params import DpSgdParams
 
 def contradictions(experiment: Experiment) -> Iterator[Problem]:
     """Everything that two sections say against each other."""
-    yield from _replicas(experiment)
+    replicas = list(_replicas(experiment))
+    yield from replicas
     yield from _updates(experiment)
     yield from _privacy(experiment)
+    # What a schedule may name depends on how many replicas there are.
+    if not replicas:
+        yield from fault_problems(experiment)
 
 
 def _replicas(experiment: Experiment) -> Iterator[Problem]:

@@ -109,6 +109,8 @@ def _type(parameter: Parameter) -> str:
     if not parameter.sections:
         return describe(parameter.annotation)
     text = f"kind: {', '.join(kinds)}" if kinds else "a section"
+    if parameter.many:
+        return f"a list of sections, each of {text}"
     return f"{text}, or null" if parameter.optional else text
 
 
@@ -215,9 +217,13 @@ def _section_schema(section: type) -> dict[str, Any]:
 def _parameter_schema(parameter: Parameter, meaning: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"description": meaning} if meaning else {}
     kinds = by_kind(parameter.sections)
+    options: list[dict[str, Any]] = []
     if kinds:
         options = [{"type": "string", "enum": list(kinds)}]
         options += [_kind_schema(section, parameter) for section in kinds.values()]
+    if kinds and parameter.many:
+        schema |= {"type": "array", "items": {"anyOf": options}, "default": []}
+    elif kinds:
         schema["anyOf"] = options + ([{"type": "null"}] if parameter.optional else [])
     elif parameter.sections:
         schema = _section_schema(parameter.sections[0]) | schema

@@ -21,6 +21,7 @@ from simulation.learning.params import (
 )
 from simulation.network.params import NetworkParams
 from simulation.nodes.costs import CryptoCosts
+from simulation.nodes.faults import FaultParams
 from simulation.nodes.params import CommitLedger, LedgerParams
 from simulation.records.params import DataParams, NaturalParams, PartitionParams
 
@@ -73,6 +74,9 @@ class Experiment:
     crypto: CryptoCosts = CryptoCosts()
     """What cryptography and execution cost in virtual time."""
 
+    faults: tuple[FaultParams, ...] = ()
+    """What breaks, and when: by virtual time, by height of the ledger or by round."""
+
     def __post_init__(self) -> None:
         """Check the fields that belong to no part."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
@@ -97,3 +101,14 @@ class Experiment:
         if self.ledger.kind == "none":
             return 0
         return self.hospitals if self.consensus.replicas is None else self.consensus.replicas
+
+    @property
+    def nodes(self) -> int:
+        """All nodes: the hospitals and, last, the coordinator."""
+        return self.hospitals + 1
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether messages may get lost or come twice, so that whoever sends has to repeat."""
+        network = self.network
+        return bool(self.faults or network.loss or network.duplicate or network.reorder)

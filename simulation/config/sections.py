@@ -33,6 +33,8 @@ class Parameter:
     """The classes that it chooses from; empty for a plain value."""
     optional: bool
     """Whether null may be written."""
+    many: bool = False
+    """Whether it is a list of such sections."""
 
     @property
     def required(self) -> bool:
@@ -46,7 +48,11 @@ def parameters(section: type) -> Mapping[str, Parameter]:
     hints = get_type_hints(section, include_extras=True)
     return {
         field.name: Parameter(
-            field.name, hints[field.name], _default(field), *_sections(hints[field.name])
+            field.name,
+            hints[field.name],
+            _default(field),
+            *_sections(_item(hints[field.name])),
+            many=_item(hints[field.name]) is not hints[field.name],
         )
         for field in fields(section)
     }
@@ -67,6 +73,15 @@ def _default(field: Field[Any]) -> object:
     if field.default_factory is not MISSING:
         return field.default_factory()
     return field.default
+
+
+def _item(annotation: Any) -> Any:
+    """What a list of sections is a list of; every other type itself."""
+    if get_origin(annotation) is tuple:
+        item, *rest = get_args(annotation)
+        if rest == [Ellipsis] and _sections(item)[0]:
+            return item
+    return annotation
 
 
 def _sections(annotation: Any) -> tuple[tuple[type, ...], bool]:
@@ -90,7 +105,18 @@ def summary(section: type) -> str:
 
 @cache
 def documentation(section: type) -> Mapping[str, str]:
-    """The docstring below each field of a section, unwrapped, by field name."""
+    """The docstring below each field of a section, unwrapped, by field name.
+
+    A field that several kinds have in common is documented in the class that they derive from.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(section.__mro__):
+        if is_dataclass(base):
+            found |= _own_documentation(base)
+    return found
+
+
+def _own_documentation(section: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     found: dict[str, str] = {}
@@ -130,6 +156,8 @@ def describe(annotation: Any) -> str:
         values = [str(value) for value in arguments]
         return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
     if origin in (tuple, list, Sequence):
+        if get_origin(arguments[0]) in (tuple, list):
+            return "a list of lists"
         return f"a list of {_PLURALS.get(arguments[0], 'values')}"
     if origin in (dict, Mapping):
         return "'name: value' lines"

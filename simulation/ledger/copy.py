@@ -11,6 +11,7 @@ Source: the project's protocol, section 5.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from simulation.base.digest import Digest
 from simulation.base.encoding import Value
@@ -159,6 +160,25 @@ class LedgerCopy:
         certificate = Certificate.of(matching, self.genesis.replicas)
         self._certify(height, certificate)
         return certificate
+
+    def add_certificate(self, height: int, certificate: Certificate) -> bool:
+        """Take the certificate of an own block from somebody else; False when it has one already.
+
+        Raises:
+            LedgerFault: when it does not certify this copy's block.
+        """
+        if height in self._certified or not 0 < height <= self.tip.height:
+            return False
+        problem = certificate.fault(self.store.block(height).header, self.genesis.voters)
+        if problem is not None:
+            raise self._fault(height, "certificate", problem)
+        self._certify(height, certificate)
+        return True
+
+    def uncertified(self, limit: int) -> tuple[int, ...]:
+        """The lowest heights without a certificate, so many at most."""
+        heights = range(1, self.tip.height + 1)
+        return tuple(islice((h for h in heights if h not in self._certified), limit))
 
     # ---- a follower's way -----------------------------------------------------------------------
 

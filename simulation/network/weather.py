@@ -95,6 +95,10 @@ class Weather:
 
     # ---- asking it ----------------------------------------------------------------------------
 
+    def reaches(self, src: NodeId, dst: NodeId) -> bool:
+        """Whether what is sent on this link gets through at all."""
+        return (src, dst) not in self._cut and (src, dst) not in self._held
+
     def holds(self, src: NodeId, dst: NodeId) -> bool:
         """Whether what is sent on this link waits."""
         return (src, dst) in self._held

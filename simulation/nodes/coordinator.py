@@ -19,6 +19,7 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.contracts.rounds import read_round, task_name
+from simulation.nodes.courier import Courier
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Order, Reply, is_training
 from simulation.nodes.node import Node
@@ -99,8 +100,10 @@ class Coordinator:
         min_updates: int = 1,
         ledger: LedgerService | None = None,
         vault: Vault | None = None,
+        courier: Courier | None = None,
     ) -> None:
         self.node = node
+        self._courier = courier or Courier(node, repeats=False)
         self.ledger = ledger
         self.open_round: TrainingRound | None = None
         self._vault = vault
@@ -109,7 +112,9 @@ class Coordinator:
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
-        node.on(Reply, lambda sender, reply: node.env.process(self._receive(sender, reply)))
+        self._courier.on(
+            Reply, lambda sender, reply: node.env.process(self._receive(sender, reply))
+        )
 
     # ---- a training round -----------------------------------------------------------------------
 
@@ -202,12 +207,13 @@ class Coordinator:
                 exchange.number, number, content.category, content.model, content.instructions,
                 env.now,
             )  # fmt: skip
-            self.node.broadcast(hospitals, order)
+            self._courier.broadcast(hospitals, order)
         awaited = [exchange.done]
         if deadline_us is not None:
             awaited.append(env.timeout(deadline_us))
         yield env.any_of(awaited)
         exchange.closed = True
+        self._courier.forget(Order.kind, exchange.number)
         return exchange
 
     def _receive(self, sender: NodeId, reply: Reply) -> Process:

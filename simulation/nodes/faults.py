@@ -1,14 +1,15 @@
 """Parameters of the fault schedule: what breaks when.
 
-A fault happens at a virtual time, when the first replica decides a sequence number, or when a
-federated round opens. `simulation.nodes.injector` makes it happen.
+A fault happens at a virtual time, when the ledger first reaches a height, or when a federated round
+opens. `simulation.nodes.injector` makes it happen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal, Union, assert_never
 
+from simulation.base.ids import NodeId
 from simulation.network.params import check_probability
 
 
@@ -19,7 +20,8 @@ class Fault:
     at_ms: float | None = None
     """Virtual time, in milliseconds."""
     at_height: int | None = None
-    """When the first replica decides this sequence number."""
+    """When the first ledger copy appends the block of this height; without a ledger, when the first
+    replica decides this sequence number."""
     at_round: int | None = None
     """When this federated round opens."""
 
@@ -41,8 +43,8 @@ class CrashFault(Fault):
     node: int
     """Who crashes."""
     memory: Literal["kept", "lost"] = "kept"
-    """Whether the replica's memory survives; when lost, it restarts from what it made durable and
-    from its journal."""
+    """Whether the replica's memory survives; when lost, it restarts from its ledger file and from
+    what its protocol had made durable. What a hospital was working on is lost either way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,3 +145,18 @@ FaultParams = Union[
     BehaveFault,
 ]
 """One entry of a fault schedule, chosen by ``kind``."""
+
+
+def named_nodes(fault: FaultParams) -> tuple[NodeId, ...]:
+    """The nodes that a fault names."""
+    match fault:
+        case HealFault() | WeatherFault():
+            return ()
+        case PartitionFault():
+            return tuple(node for group in fault.groups for node in group)
+        case SlowFault(to=to) | HoldFault(to=to):
+            return (fault.node,) if to is None else (fault.node, to)
+        case BehaveFault() | CrashFault() | RecoverFault():
+            return (fault.node,)
+        case _:
+            assert_never(fault)

@@ -17,6 +17,7 @@ from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.contracts.rounds import commitment, read_round, task_name
+from simulation.nodes.courier import Courier
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Learner, Order, Product, Reply
 from simulation.nodes.node import Node
@@ -54,6 +55,14 @@ def _unchanged(reply: Reply) -> Reply:
     return reply
 
 
+def _until_interrupted(work: Process) -> Process:
+    """A process that a crash ends without a sound."""
+    try:
+        return (yield from work)
+    except simpy.Interrupt:
+        return None
+
+
 class Hospital:
     """One hospital on the virtual clock.
 
@@ -73,8 +82,11 @@ class Hospital:
         vault: Vault | None = None,
         verifiers: Sequence[NodeId] = (),
         outbox: Outbox = _unchanged,
+        courier: Courier | None = None,
     ) -> None:
         self.node = node
+        self._courier = courier or Courier(node, repeats=False)
+        self._working: dict[simpy.Process, None] = {}
         self.ledger = ledger
         self.vault = vault
         self._coordinator = coordinator
@@ -84,8 +96,27 @@ class Hospital:
         self._declared = declared
         self._recipients = (*verifiers, coordinator)
         self._outbox = outbox
-        node.on(Order, lambda _, order: node.env.process(self._serve(order)))
-        node.on(Reply, lambda sender, reply: node.env.process(self._check(sender, reply)))
+        self._courier.on(Order, lambda _, order: self._start(self._serve(order)))
+        self._courier.on(Reply, lambda sender, reply: self._start(self._check(sender, reply)))
+
+    # ---- processes, and what ends them ----------------------------------------------------------
+
+    def _start(self, work: Process) -> None:
+        process = self.node.env.process(_until_interrupted(work))
+        self._working[process] = None
+        process.callbacks.append(lambda _: self._working.pop(process, None))
+
+    def crash(self, lose_memory: bool) -> None:
+        """What the hospital was working on is lost; its records and its models are on disk."""
+        del lose_memory
+        for process in list(self._working):
+            process.interrupt("crash")
+
+    def restore(self) -> None:
+        """Nothing comes back that the ledger and the vault do not hold."""
+
+    def resume(self) -> None:
+        """Wait for the next order."""
 
     # ---- work -----------------------------------------------------------------------------------
 
@@ -132,6 +163,8 @@ class Hospital:
         assert state is not None, "the condition waited for holds"
         if self.node.id not in state.eligible:
             return "not-eligible"
+        if state.status != "open":
+            return "round-not-open"
         return "" if root_of(order.model) == state.base_root else "wrong-base"
 
     def _commit(
@@ -170,13 +203,13 @@ class Hospital:
             )
         )
         recipients = self._recipients if order.trains else (self._coordinator,)
-        self.node.broadcast(recipients, reply)
+        self._courier.broadcast(recipients, reply)
 
     def _refuse(self, order: Order, reason: str) -> None:
         now, me = self.node.env.now, self.node.id
         self._record(ModelRefused(now, order.round, me, reason))
         reply = Reply(order.number, order.round, me, b"", b"", b"", now, reason)
-        self.node.send(self._coordinator, reply)
+        self._courier.broadcast((self._coordinator,), reply)
 
     # ---- checking others ------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ knows that faults exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
@@ -25,6 +25,7 @@ from simulation.nodes.faults import (
     RecoverFault,
     SlowFault,
     WeatherFault,
+    named_nodes,
 )
 from simulation.nodes.node import Node
 from simulation.nodes.replica import ReplicaHost
@@ -37,6 +38,22 @@ HEIGHT = "height"
 def behaviours(protocol: str) -> dict[str, Behaviour]:
     """What replicas of a protocol may be told to do, by name."""
     return ATTACKS if protocol == "pbft" else GENERAL
+
+
+class Resident(Protocol):
+    """What lives on a node besides its replica, and stops and starts with it."""
+
+    def crash(self, lose_memory: bool) -> None:
+        """The node has stopped: what was under way is lost; so is memory, when it is told so."""
+        ...
+
+    def restore(self) -> None:
+        """The node starts again: come back from stable storage, without a word to anybody yet."""
+        ...
+
+    def resume(self) -> None:
+        """Node and replica are up again: go on."""
+        ...
 
 
 class FaultInjector:
@@ -59,7 +76,9 @@ class FaultInjector:
         protocol: str,
         seed: int,
         record: Callable[[Event], None],
+        residents: Mapping[NodeId, Sequence[Resident]] | None = None,
     ) -> None:
+        self._residents = residents or {}
         self._clock = clock
         self._network = network
         self._nodes = nodes
@@ -78,7 +97,7 @@ class FaultInjector:
                 self._waiting.setdefault((ROUND, fault.at_round), []).append(fault)
 
     def reached(self, what: str, number: int) -> None:
-        """A round has opened, or a replica has decided a sequence number; repeats do nothing."""
+        """A round has opened, or a height has been reached; repeats do nothing."""
         for fault in self._waiting.pop((what, number), ()):
             # Through the heap: a node must not crash in the middle of its own step.
             self._at(self._clock.now, fault)
@@ -87,27 +106,15 @@ class FaultInjector:
         Alarm(self._clock, lambda: self.inject(fault)).arm(at_us)
 
     def _check(self, fault: FaultParams) -> None:
-        match fault:
-            case HealFault() | WeatherFault():
-                named: tuple[NodeId, ...] = ()
-            case PartitionFault():
-                named = tuple(node for group in fault.groups for node in group)
-            case SlowFault(to=to) | HoldFault(to=to):
-                named = (fault.node,) if to is None else (fault.node, to)
-            case BehaveFault():
-                named = (fault.node,)
-                for name in fault.behaviour:
-                    if name not in self._known:
-                        raise ValueError(
-                            f"behaviour: unknown {name!r}; choose from {', '.join(self._known)}"
-                        )
-                if fault.node not in self._hosts:
-                    raise ValueError(f"node: {fault.node} is no replica, so it cannot lie")
-            case CrashFault() | RecoverFault():
-                named = (fault.node,)
-            case _:
-                assert_never(fault)
-        for node in named:
+        if isinstance(fault, BehaveFault):
+            for name in fault.behaviour:
+                if name not in self._known:
+                    raise ValueError(
+                        f"behaviour: unknown {name!r}; choose from {', '.join(self._known)}"
+                    )
+            if fault.node not in self._hosts:
+                raise ValueError(f"node: {fault.node} is no replica, so it cannot lie")
+        for node in named_nodes(fault):
             if not 0 <= node < len(self._nodes):
                 raise ValueError(f"node: there is no node {node}; nodes are 0 to {self._last}")
 
@@ -153,15 +160,22 @@ class FaultInjector:
             self._nodes[fault.node].crash()
         else:
             host.crash(lose_memory=fault.memory == "lost")
+        for resident in self._residents.get(fault.node, ()):
+            resident.crash(fault.memory == "lost")
 
     def _recover(self, node: NodeId) -> None:
         host = self._hosts.get(node)
         if not self._nodes[node].down:
             return
+        residents = self._residents.get(node, ())
+        for resident in residents:
+            resident.restore()
         if host is None:
             self._nodes[node].recover()
         else:
             host.recover()
+        for resident in residents:
+            resident.resume()
 
     def _heal(self) -> None:
         weather, params = self._network.weather, self._network.params

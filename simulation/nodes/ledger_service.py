@@ -18,10 +18,13 @@ from simulation.base.digest import Digest, Tag, short, tagged_hash
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.keys import SigningKey
+from simulation.base.units import US_PER_S, format_us
 from simulation.consensus.protocol import Decide, Request
+from simulation.contracts.membership import last_sequence
 from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
 from simulation.ledger.transaction import Transaction
+from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Attest, PushBlock, Submit
 from simulation.nodes.node import Node
 from simulation.trace.events import (
@@ -35,6 +38,23 @@ from simulation.trace.events import (
 
 Record = Callable[[Event], None]
 Waiting = Generator[simpy.Event, Any, Any]
+
+RETRY_US = 4 * US_PER_S
+"""When a request that is not executed is submitted again, in a network that loses messages."""
+PATIENCE_US = 900 * US_PER_S
+"""How long the ledger may stand still under somebody's request before the run is given up: far more
+than all doublings of a view change's timers together."""
+
+
+class Standstill(RuntimeError):
+    """The ledger has not moved for so long that it never will."""
+
+    def __init__(self, node: NodeId, kind: str, t_us: int) -> None:
+        super().__init__(
+            f"node {node} waits for its {kind}, and its ledger has not grown for "
+            f"{format_us(PATIENCE_US)}"
+        )
+        self.t_us = t_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,19 @@ class LedgerService:
     ) -> None:
         self.node = node
         self.copy = copy
+        self.on_request: Callable[[Request], None] = _ignore
+        """Called with every request that this node submits, before anybody else sees it."""
+        self.reload: Callable[[], LedgerCopy] | None = None
+        """Reads the copy again from its store, after a loss of memory."""
+        self.stir: Callable[[], None] = _nothing
+        """Has the replica's core ask the others what it has missed."""
+        self.gives_up = False
+        """Whether this node's request ends the run when the ledger does not move any more."""
+        self._sync: LedgerSync | None = None
+        self._forgotten = False
+        self._open: dict[int, tuple[str, Request]] = {}
+        """Signed and not executed yet, by sequence number: on disk before it is sent, because the
+        ledger takes a member's transactions without gaps only."""
         self._key = key
         self._expiry_blocks = expiry_blocks
         self._record = record
@@ -105,8 +138,13 @@ class LedgerService:
         name = short(signed.id)
         size = len(signed.encoded)
         self._record(TransactionSubmitted(start_us, self.node.id, kind, name, size))
-        self.propose(Request(self.node.id, self._seq, signed.encoded))
-        yield self.when(lambda: self.copy.outcome(signed.id) is not None)
+        request = Request(self.node.id, self._seq, signed.encoded)
+        self._open[self._seq] = (kind, request)
+        self.on_request(request)
+        self.propose(request)
+        executed = self.when(lambda: self.copy.outcome(signed.id) is not None)
+        yield from self._insist(executed, request, kind)
+        self._open.pop(request.timestamp, None)
         found = self.copy.outcome(signed.id)
         assert found is not None, "the condition waited for holds"
         height, outcome = found
@@ -117,6 +155,34 @@ class LedgerService:
             )
         )  # fmt: skip
         return Executed(height, outcome.accepted, outcome.code)
+
+    def _insist(self, executed: simpy.Event, request: Request, kind: str) -> Waiting:
+        """Wait for an execution; repeat the request where it may get lost; give up in the end."""
+        env, height, grown_us = self.node.env, self.copy.height, self.node.env.now
+        while not executed.triggered:
+            awaited = [executed]
+            if self._sync is not None or self.gives_up:
+                awaited.append(env.timeout(PATIENCE_US if self._sync is None else RETRY_US))
+            yield env.any_of(awaited)
+            if executed.triggered:
+                return
+            if self.copy.height > height:
+                height, grown_us = self.copy.height, env.now
+            elif self.gives_up and env.now - grown_us >= PATIENCE_US:
+                raise Standstill(self.node.id, kind, env.now)
+            self._repeat(request)
+
+    def open_requests(self) -> list[str]:
+        """What this node has submitted and not seen executed."""
+        done = last_sequence(self.copy, self.node.id)
+        return [f"{kind} {seq}" for seq, (kind, _) in self._open.items() if seq > done]
+
+    def _repeat(self, request: Request) -> None:
+        """§4.1: a request without a result in time goes to all replicas."""
+        if self._feeders:
+            self.node.broadcast(range(self.copy.genesis.replicas), Submit(request))
+        else:
+            self.propose(request)
 
     def when(self, condition: Callable[[], bool]) -> simpy.Event:
         """An event that fires as soon as a fact about the own copy holds."""
@@ -175,6 +241,46 @@ class LedgerService:
             self.node.broadcast(self._followers, PushBlock(block, certificate))
         self._changed()
 
+    # ---- what was missed ------------------------------------------------------------------------
+
+    def synchronise(self) -> None:
+        """Ask around from now on: the network loses messages, or nodes crash."""
+        self._sync = LedgerSync(
+            self.node,
+            lambda: self.copy,
+            self._key,
+            certified=self._proven,
+            accuse=self._accuse,
+            stuck=self.stir,
+        )
+
+    def _proven(self, height: int, certificate: Certificate) -> None:
+        self._certified(height, certificate)
+        self._changed()
+
+    # ---- a crash --------------------------------------------------------------------------------
+
+    def crash(self, lose_memory: bool) -> None:
+        """Who waited is gone; so, with the memory, is everything but the store and the outbox."""
+        self._waiting.clear()
+        self._early.clear()
+        self._forgotten = self._forgotten or lose_memory
+
+    def restore(self) -> None:
+        """Read the copy from its store when memory was lost."""
+        if self._forgotten and self.reload is not None:
+            self.copy = self.reload()
+        self._forgotten = False
+
+    def resume(self) -> None:
+        """Submit again what is not executed, and ask for what was missed."""
+        done = last_sequence(self.copy, self.node.id)
+        self._open = {seq: entry for seq, entry in self._open.items() if seq > done}
+        for _, request in self._open.values():
+            self._repeat(request)
+        if self._sync is not None:
+            self._sync.ask()
+
     # ---- follower -------------------------------------------------------------------------------
 
     def _on_block(self, sender: NodeId, message: PushBlock) -> None:
@@ -190,18 +296,19 @@ class LedgerService:
         try:
             self.copy.follow(pushed.block, pushed.certificate)
         except LedgerFault as fault:
-            # Another feeder will bring the true block; the lie is on record.
-            header = pushed.block.header
-            detail = f"from {feeder}: {fault}"
-            now = self.node.env.now
-            self._record(
-                Reported(now, self.node.id, "bad-block", header.view, header.height, detail)
-            )
+            # Another feeder will bring the true block.
+            self._accuse(feeder, pushed, fault)
             return False
         self._appended()
         self._certified(pushed.block.header.height, pushed.certificate)
         self._changed()
         return True
+
+    def _accuse(self, sender: NodeId, pushed: PushBlock, fault: LedgerFault) -> None:
+        """Put a lie on record."""
+        header, now = pushed.block.header, self.node.env.now
+        detail = f"from {sender}: {fault}"
+        self._record(Reported(now, self.node.id, "bad-block", header.view, header.height, detail))
 
     # ---- trace ----------------------------------------------------------------------------------
 
@@ -218,3 +325,11 @@ class LedgerService:
     def _certified(self, height: int, certificate: Certificate) -> None:
         now, signers = self.node.env.now, len(certificate.signatures)
         self._record(BlockCertified(now, self.node.id, height, signers))
+
+
+def _ignore(_: Request) -> None:
+    """Nobody wants to know."""
+
+
+def _nothing() -> None:
+    """There is no core here."""

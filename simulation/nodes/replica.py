@@ -53,6 +53,7 @@ class ReplicaHost:
         execute: called with each decision in order; returns the digest of the state after it.
         record: takes the events for the trace.
         build: makes a fresh core, for a recovery after loss of memory.
+        watch: sees every effect before it is performed; see `simulation.nodes.properties`.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class ReplicaHost:
         execute: Callable[[Decide], Digest],
         record: Callable[[Event], None],
         build: Callable[[], Replica[Any]] | None = None,
+        watch: Callable[[Effect[Any]], None] | None = None,
     ) -> None:
+        self._watch = watch
         self.node = node
         self.core = core
         self._build = build
@@ -126,6 +129,14 @@ class ReplicaHost:
             self.install(core)
         self.node.run(0, self._step, Restarted())
 
+    def stir(self) -> None:
+        """Tell the core that it has missed messages, as after a crash: it asks the others."""
+        self.node.run(0, self._restart)
+
+    def _restart(self, _: object) -> None:
+        self.timers.clear()
+        self._step(Restarted())
+
     # ---- inputs -------------------------------------------------------------------------------
 
     def _receive(self, parcel: Parcel) -> None:
@@ -154,9 +165,11 @@ class ReplicaHost:
 
     def _perform(self, effects: Sequence[Effect[Any]]) -> None:
         """Perform effects, then what follows from them, until nothing does."""
-        pending = self._pending
+        pending, watch = self._pending, self._watch
         while True:
             for effect in effects:
+                if watch is not None:
+                    watch(effect)
                 self._perform_one(effect)
             if not pending:
                 return

@@ -1,0 +1,289 @@
+"""A federation that learns: wires one `Experiment` into one SimPy environment and runs it.
+
+    records → trainers → hospitals ─┐
+    genesis → ledger copies → hosts ─┼─ network, one clock ── grid ── Flower's ServerApp
+    keys, streams (one seed) ───────┘
+
+The order of construction is the order of the picture; nothing is wired anywhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simulation.base.ids import HospitalId, NodeId
+from simulation.base.rng import Streams
+from simulation.base.tensors import Arrays
+from simulation.config.experiment import Experiment
+from simulation.federation.codec import declared_examples
+from simulation.federation.grid import SimGrid
+from simulation.federation.identity import hospital_context, server_context
+from simulation.federation.learner import FlowerLearner
+from simulation.federation.loading import load_client_app, load_server_app
+from simulation.federation.setting import Setting, bound
+from simulation.learning.cost import hospital_speed, training_us
+from simulation.learning.globals import seeded_globals
+from simulation.learning.metrics import METRICS, evaluate
+from simulation.learning.models import build_model, model_arrays, parameter_count
+from simulation.learning.train import Trainer
+from simulation.network.clock import Clock
+from simulation.network.network import Network
+from simulation.nodes.coordinator import Coordinator
+from simulation.nodes.courier import Courier
+from simulation.nodes.hospital import Hospital, Outbox
+from simulation.nodes.injector import HEIGHT, ROUND, FaultInjector, Resident
+from simulation.nodes.ledger_service import LedgerService, Standstill
+from simulation.nodes.messages import Order
+from simulation.nodes.node import Node
+from simulation.nodes.params import CommitLedger
+from simulation.records.load import load
+from simulation.trace.events import BlockAppended, Event, Measured, RoundOpened
+from simulation.trace.metrics import metric_rows
+from simulation.trace.recorder import Listener, Recorder
+from simulation.vault.store import DirectoryVault, MemoryVault, Vault
+from simulation.world.checks import Checks
+from simulation.world.ledgers import Ledgers
+from simulation.world.outcome import InvariantError, Outcome
+
+
+def make_setting(experiment: Experiment, seed: int) -> Setting:
+    """Records, trainers and the initial model of one task.
+
+    Raises:
+        ValueError: when the data cannot be had, or training as configured is refused.
+    """
+    streams = Streams(seed)
+    federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
+    trainers = [
+        Trainer(
+            shard,
+            experiment.model,
+            experiment.training,
+            experiment.privacy,
+            experiment.federation.rounds,
+            streams,
+        )
+        for shard in federation
+    ]
+    # The published protocols initialise under ``torch.manual_seed(seed)``; so does this.
+    module = build_model(experiment.model, len(federation.features), seed)
+    return Setting(
+        federation=experiment.federation,
+        hospitals=len(trainers),
+        initial=model_arrays(module),
+        trainer_of=trainers.__getitem__,
+    )
+
+
+class World:
+    """All parts of one run. The constructor wires, `run` runs."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        seed: int,
+        setting: Setting,
+        out: Path | None,
+        listeners: Sequence[Listener],
+        outboxes: Mapping[HospitalId, Outbox],
+    ) -> None:
+        self.experiment = experiment
+        self.setting = setting
+        self.streams = Streams(seed)
+        self.recorder = Recorder(listeners)
+        self.env = Clock()
+        self.hospitals = setting.hospitals
+        self.coordinator_id: NodeId = self.hospitals
+        self.out = out
+        self.server_app = load_server_app(experiment.federation.server_app)
+        self.client_app = load_client_app(experiment.federation.client_app)
+        count = self.hospitals + 1
+        self.network = Network(self.env, count, experiment.network, self.streams)
+        self.nodes = [Node(self.env, i, self.network, experiment.crypto) for i in range(count)]
+        self.couriers = [Courier(node, experiment.unreliable) for node in self.nodes]
+        self.vault = self._make_vault()
+        self.ledgers = self._make_ledgers()
+        self.coordinator = Coordinator(
+            self.nodes[self.coordinator_id],
+            self.record,
+            declared_examples,
+            experiment.federation.min_updates,
+            self._service(self.coordinator_id),
+            self.vault,
+            self.couriers[self.coordinator_id],
+        )
+        self.grid = SimGrid(self.env, self.coordinator, self.hospitals, self._observe)
+        staff = [self._hospital(h, outboxes.get(h)) for h in range(self.hospitals)]
+        self.faults = self._make_injector(seed, staff)
+
+    # ---- construction ---------------------------------------------------------------------------
+
+    def _make_vault(self) -> Vault | None:
+        if not isinstance(self.experiment.ledger, CommitLedger):
+            return None
+        return MemoryVault() if self.out is None else DirectoryVault(self.out / "vault")
+
+    def _make_ledgers(self) -> Ledgers | None:
+        experiment = self.experiment
+        if not isinstance(experiment.ledger, CommitLedger):
+            return None
+        return Ledgers(
+            experiment, experiment.ledger, self.setting, self.streams, self.nodes, self.env,
+            self.record, self.out,
+        )  # fmt: skip
+
+    def _make_injector(self, seed: int, staff: Sequence[Hospital]) -> FaultInjector:
+        ledgers = self.ledgers
+        residents: dict[NodeId, list[Resident]] = {
+            h: [hospital, self.couriers[h], *(ledgers.residents(h) if ledgers else ())]
+            for h, hospital in enumerate(staff)
+        }
+        return FaultInjector(
+            self.env,
+            self.network,
+            self.nodes,
+            {host.node.id: host for host in ledgers.hosts} if ledgers else {},
+            self.experiment.faults,
+            protocol=self.experiment.consensus.kind,
+            seed=seed,
+            record=self.record,
+            residents=residents,
+        )
+
+    def _service(self, node: NodeId) -> LedgerService | None:
+        return self.ledgers.services[node] if self.ledgers else None
+
+    def _hospital(self, hospital: HospitalId, outbox: Outbox | None) -> Hospital:
+        context = hospital_context(hospital, self.hospitals)
+        learner = FlowerLearner(hospital, self.client_app, context, self.streams, self._duration_us)
+        ledger = self.experiment.ledger
+        everyone = isinstance(ledger, CommitLedger) and ledger.verifiers == "all"
+        others = [h for h in range(self.hospitals) if h != hospital] if everyone else []
+        return Hospital(
+            self.nodes[hospital],
+            self.coordinator_id,
+            learner,
+            self.streams,
+            self.record,
+            declared_examples,
+            self._service(hospital),
+            self.vault,
+            others,
+            courier=self.couriers[hospital],
+            **({} if outbox is None else {"outbox": outbox}),
+        )
+
+    def _duration_us(self, hospital: HospitalId, order: Order) -> int:
+        """Virtual time of an order at a hospital; evaluating counts as one forward pass."""
+        compute, trainer = self.experiment.compute, self.setting.trainer_of(hospital)
+        if order.trains:
+            return trainer.training_us(compute)
+        return training_us(
+            compute,
+            steps=1,
+            batch_size=trainer.examples,
+            parameters=parameter_count(self.setting.initial),
+            private=False,
+            speed=hospital_speed(compute, hospital, self.streams),
+        )
+
+    # ---- the trace ------------------------------------------------------------------------------
+
+    def record(self, event: Event) -> None:
+        """Write an event into the trace; some of them are what a fault waits for."""
+        self.recorder.record(event)
+        match event:
+            case RoundOpened():
+                self.faults.reached(ROUND, event.round)
+            case BlockAppended():
+                self.faults.reached(HEIGHT, event.height)
+            case _:
+                pass
+
+    # ---- measurement ----------------------------------------------------------------------------
+
+    def _observe(self, number: int, arrays: Arrays) -> dict[str, float]:
+        """Measure a model at every hospital, outside the modelled world.
+
+        Foreign apps may train another model than the configured one; that is not measured.
+        """
+        self._latest = arrays
+        if _layout(arrays) != _layout(self.setting.initial):
+            return {}
+        scores = {h: self.setting.trainer_of(h).scores(arrays) for h in range(self.hospitals)}
+        found = evaluate(scores)
+        for scope, values in found.items():
+            for metric in METRICS:
+                if metric in values:
+                    event = Measured(self.env.now, number, scope, metric, values[metric])
+                    self.record(event)
+        return found["pooled"]
+
+    # ---- the run --------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Let Flower's ServerApp play its rounds, let the ledgers settle, check, summarise.
+
+        Raises:
+            InvariantError: when a property does not hold, or the ledger moves no more.
+            PropertyViolation: at the first thing that an honest replica may not do.
+        """
+        self._latest: Arrays = self.setting.initial
+        try:
+            self._play()
+            invariants = self._judge()
+        finally:
+            if self.ledgers is not None:
+                self.ledgers.close()
+        events = self.recorder.events
+        return Outcome(
+            metrics=metric_rows(events),
+            trace_digest=self.recorder.digest,
+            virtual_us=self.env.now,
+            summary=self._summary(),
+            invariants=invariants,
+            events=events,
+            arrays=self._latest,
+        )
+
+    def _play(self) -> None:
+        context = server_context()
+        try:
+            with bound(self.setting), seeded_globals(self.streams.integer("server-app")):
+                self.server_app(self.grid, context)
+                self.grid.finish(context.state)
+        except Standstill as stop:
+            raise InvariantError(f"liveness: {stop}; {self._checks().who_waits()}") from stop
+
+    def _judge(self) -> list[str]:
+        """The properties of every finished run; raises at the first that does not hold."""
+        if self.ledgers is None:
+            return []
+        checks = self._checks()
+        checks.settle()
+        return checks.verdict()
+
+    def _checks(self) -> Checks:
+        assert self.ledgers is not None, "only a ledger can stand still"
+        return Checks(self.ledgers, self.network, self.env, self.hospitals)
+
+    def _summary(self) -> dict[str, Any]:
+        sent = {kind: dataclasses.asdict(count) for kind, count in self.network.sent.items()}
+        summary: dict[str, Any] = {"messages": sent, "virtual_us": self.env.now}
+        if self.ledgers is not None:
+            copy = max((s.copy for s in self.ledgers.services), key=lambda copy: copy.height)
+            summary["ledger"] = {
+                "chain": copy.genesis.chain_id.hex(),
+                "copies": len(self.ledgers.services),
+                "height": copy.height,
+                "head": copy.tip.digest.hex(),
+                "state_root": copy.tip.state_root.hex(),
+            }
+        return summary
+
+
+def _layout(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
