@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = False) -> int:
     """Check a configuration against its data; print it resolved, with an estimate of the run."""
+    from simulation.config.concerns import concerns
     from simulation.config.dump import config_hash, to_data, to_yaml
     from simulation.config.load import load
     from simulation.runs.estimate import estimate
@@ -24,9 +25,11 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
     settings = preflight(experiment, experiment.seeds)
     first = experiment.seeds[0]
     found = estimate(experiment, settings[first])
+    warnings = concerns(experiment)
     if json:
         emit(
             {
+                "warnings": warnings,
                 "config": to_data(experiment),
                 "config_hash": config_hash(experiment),
                 "estimate": {"seed": first, **found.data()},
@@ -38,6 +41,8 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
     print(f"# estimate for seed {first}:")
     for line in _lines(found):
         print(f"#   {line}")
+    for warning in warnings:
+        note(f"warning: {warning}")
     note(f"{config}: right")
     return DONE
 

@@ -31,6 +31,7 @@ def run(
     json: Json = False,
 ) -> int:
     """Run an experiment: one run for each seed, skipping what is already done."""
+    from simulation.config.concerns import concerns
     from simulation.config.load import load
     from simulation.runs.directory import State, require_writable, run_directory, state
 
@@ -41,6 +42,8 @@ def run(
     missing = [number for number, place in places.items() if state(place) is not State.DONE]
     if missing:
         _prepare(experiment, missing)
+    for warning in concerns(experiment):
+        note(f"warning: {warning}")
     results = [_run_one(experiment, number, out, json) for number in experiment.seeds]
     code = RUN_FAILED if any(result.failure for result in results) else DONE
     if json:
@@ -115,6 +118,7 @@ def _run_report(result: Result) -> dict[str, Any]:
         "virtual_us": manifest["virtual_us"],
         "trace_digest": manifest["trace_digest"],
         "invariants": manifest["invariants"],
+        "warnings": manifest["warnings"],
         "final": {} if result.failure else _final(result.directory),
         "figures": [str(path) for path in _figures(result.directory)],
         "failure": manifest["failure"],

@@ -1,7 +1,8 @@
 """The properties of consensus, checked in every run while it runs.
 
 An observer of the protocol (`simulation.consensus.invariants`) sees every effect of the honest
-replicas, and the run ends at the first violation, with the two things that contradict each other.
+replicas. The run ends at the first two decisions that contradict each other, or some time after the
+first violation of another kind.
 A replica that the fault schedule makes lie at any time is not observed: nothing is promised of it.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from simulation.base.digest import Digest
 from simulation.base.ids import ReplicaId
+from simulation.base.units import US_PER_S
 from simulation.consensus import invariants
 from simulation.consensus.byzantine import Byzantine
 from simulation.consensus.invariants import Violation
@@ -35,11 +37,18 @@ FOOTPRINT_EVERY = 16
 """How many decisions pass between two looks at how much a replica remembers."""
 
 
+GRACE_US = 60 * US_PER_S
+"""How long a run goes on after its first violation, so that it shows two conflicting decisions if
+that is where the violation leads."""
+CONFLICT = "agreement"
+
+
 class PropertyViolation(RuntimeError):
     """A property of consensus does not hold: the run shows it and ends."""
 
-    def __init__(self, violation: Violation) -> None:
-        super().__init__(str(violation))
+    def __init__(self, violation: Violation, first: Violation) -> None:
+        before = "" if first is violation else f"; it began with {first}"
+        super().__init__(f"{violation}{before}")
         self.violation = violation
         self.t_us = violation.time_us
         self.hospital = violation.replica
@@ -109,9 +118,22 @@ class Watch:
             self.observer.on_footprint(replica, honest_core(core), self._now_us())
         self._raise()
 
+    def judge(self) -> None:
+        """Say what was violated so far.
+
+        Raises:
+            PropertyViolation: with the conflicting decisions, if it came to that.
+        """
+        if found := self.observer.violations:
+            conflicts = [violation for violation in found if violation.property == CONFLICT]
+            raise PropertyViolation((conflicts or found)[0], found[0])
+
     def _raise(self) -> None:
-        if self.observer.violations:
-            raise PropertyViolation(self.observer.violations[0])
+        found = self.observer.violations
+        if found and (
+            found[-1].property == CONFLICT or self._now_us() > found[0].time_us + GRACE_US
+        ):
+            self.judge()
 
 
 def honest_core(core: Replica[Any]) -> Replica[Any]:

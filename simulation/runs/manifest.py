@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simulation.config.concerns import concerns
 from simulation.config.dump import config_hash
 from simulation.config.experiment import Experiment
 from simulation.runs.provenance import host, revision, versions
@@ -33,6 +34,8 @@ class Manifest:
     """How long it took on the simulation's clock, in microseconds."""
     trace_digest: str
     """SHA-256 of the trace: equal for equal runs, in any process."""
+    warnings: list[str] = field(default_factory=list[str])
+    """What was known before the run not to be promised: an unsafe quorum, too many faults."""
     invariants: list[str] = field(default_factory=list[str])
     """Properties that were checked and hold."""
     summary: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -53,7 +56,13 @@ class Manifest:
 
 def manifest_of(experiment: Experiment, seed: int, **rest: Any) -> Manifest:
     """A manifest of one run of an experiment."""
-    return Manifest(name=experiment.name, config_hash=config_hash(experiment), seed=seed, **rest)
+    return Manifest(
+        name=experiment.name,
+        config_hash=config_hash(experiment),
+        seed=seed,
+        warnings=concerns(experiment),
+        **rest,
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -49,8 +49,10 @@ class Checks:
 
         Raises:
             InvariantError: naming the first that does not.
+            PropertyViolation: when consensus itself went wrong.
         """
         ledgers, honest = self._ledgers, self._honest()
+        ledgers.watch.judge()
         top = max(service.copy.height for service in honest)
         for height in range(1, top + 1):
             seen: dict[str, LedgerService] = {}
@@ -70,8 +72,7 @@ class Checks:
             if host.node.id in ledgers.watch.honest:
                 observer = ledgers.watch.observer
                 observer.on_footprint(host.node.id, honest_core(host.core), self._clock.now)
-                if observer.violations:
-                    raise InvariantError(str(observer.violations[0]))
+        ledgers.watch.judge()
         return sorted([*PROPERTIES, "liveness"])
 
     def _differ(self, seen: dict[str, LedgerService]) -> str:

@@ -255,8 +255,14 @@ class World:
             with bound(self.setting), seeded_globals(self.streams.integer("server-app")):
                 self.server_app(self.grid, context)
                 self.grid.finish(context.state)
-        except Standstill as stop:
-            raise InvariantError(f"liveness: {stop}; {self._checks().who_waits()}") from stop
+        except Exception as error:
+            if self.ledgers is not None:
+                # What else goes wrong after a violation only follows from it.
+                self.ledgers.watch.judge()
+            if isinstance(error, Standstill):
+                waits = self._checks().who_waits()
+                raise InvariantError(f"liveness: {error}; {waits}") from error
+            raise
 
     def _judge(self) -> list[str]:
         """The properties of every finished run; raises at the first that does not hold."""

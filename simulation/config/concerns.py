@@ -1,0 +1,84 @@
+"""What a configuration may do and must say first: faults beyond what its protocol survives.
+
+Such a run is allowed, because seeing a guarantee end is what it is for. It is announced before it
+starts, and its outcome is judged like any other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.base.ids import NodeId
+from simulation.config.experiment import Experiment
+from simulation.consensus.pbft.params import PbftParams
+from simulation.consensus.quorum import byzantine_quorum
+from simulation.consensus.registry import PROTOCOLS
+from simulation.consensus.subjects import SUBJECTS
+from simulation.nodes.faults import BehaveFault, CrashFault, RecoverFault
+from simulation.nodes.properties import liars
+
+
+def concerns(experiment: Experiment) -> list[str]:
+    """What is not promised to hold in this run, one sentence each; empty when all is."""
+    if not experiment.replicas:
+        return []
+    return [*_quorum(experiment), *_faulty(experiment)]
+
+
+def _quorum(experiment: Experiment) -> Iterator[str]:
+    protocol = experiment.consensus
+    if not isinstance(protocol, PbftParams):
+        return
+    quorum = byzantine_quorum(experiment.replicas, protocol.quorum)
+    if not quorum.is_safe:
+        shared = max(0, 2 * quorum.size - quorum.n)
+        yield (
+            f"consensus.quorum: {protocol.quorum} is unsafe for n = {quorum.n}: two quorums of "
+            f"{quorum.size} may share {shared} replicas only, and f = {quorum.f} of them may lie; "
+            "two replicas may decide differently"
+        )
+    if not quorum.is_live:
+        yield (
+            f"consensus.quorum: {protocol.quorum} needs {quorum.size} of n = {quorum.n} replicas, "
+            f"so f = {quorum.f} silent ones stop everything"
+        )
+
+
+def _faulty(experiment: Experiment) -> Iterator[str]:
+    spec, n = PROTOCOLS[experiment.consensus.kind], experiment.replicas
+    tolerated, most = spec.tolerates(n), _most_faulty(experiment)
+    lying = liars(experiment.faults)
+    subject = SUBJECTS.get(spec.name)
+    if lying and (subject is None or not subject.attacks):
+        yield (
+            f"faults: {spec.name} survives crashes only, and {len(lying)} of its replicas will "
+            "lie; nothing is promised"
+        )
+    elif most > tolerated:
+        yield (
+            f"faults: up to {most} of n = {n} replicas are faulty at once, and {spec.name} "
+            f"survives {tolerated}; it may stop, or decide differently at two replicas"
+        )
+
+
+def _most_faulty(experiment: Experiment) -> int:
+    """The most replicas that lie or are down at once, when faults happen in the order written.
+
+    A replica that lies at any time counts from the start: what it has signed stays signed.
+    """
+    replicas = range(experiment.replicas)
+    lying: set[NodeId] = set(liars(experiment.faults))
+    down: set[NodeId] = set()
+    most = len(lying)
+    for fault in experiment.faults:
+        match fault:
+            case CrashFault(node=node) if node in replicas:
+                down.add(node)
+            case RecoverFault(node=node):
+                down.discard(node)
+            case BehaveFault():
+                pass
+            case _:
+                continue
+        most = max(most, len(lying | down))
+    return most
