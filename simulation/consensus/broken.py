@@ -65,11 +65,11 @@ class VotesRepeated(PbftReplica):
 class _EveryVote(Instance):
     __slots__ = ()
 
-    def add_prepare(self, sender: ReplicaId, vote: m.Prepare) -> bool:
+    def add_prepare(self, sender: ReplicaId, vote: m.Prepare) -> int:
         self.prepare_from = 0
         return super().add_prepare(sender, vote)
 
-    def add_commit(self, sender: ReplicaId, vote: m.Commit) -> bool:
+    def add_commit(self, sender: ReplicaId, vote: m.Commit) -> int:
         self.commit_from = 0
         return super().add_commit(sender, vote)
 

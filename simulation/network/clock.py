@@ -14,7 +14,7 @@ out. Only a `Clock` knows alarms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any, cast
 
 import simpy
@@ -23,9 +23,12 @@ from simpy.events import NORMAL, URGENT, EventPriority
 
 
 class Alarm(simpy.Event):
-    """An event that goes off again and again, and calls ``ring`` each time."""
+    """An event that goes off again and again, and calls ``ring`` each time.
 
-    def __init__(self, env: Clock, ring: Callable[[], None]) -> None:
+    A ring that returns a time, later than now, has armed the alarm again for then.
+    """
+
+    def __init__(self, env: Clock, ring: Callable[[], int | None]) -> None:
         super().__init__(env)
         self.ring = ring
         self._ok = True
@@ -69,7 +72,9 @@ class Clock(simpy.Environment):
         time_us, _, _, event = heappop(self._queue)
         self.now = cast("int", time_us)
         if isinstance(event, Alarm):
-            event.ring()
+            again_us = event.ring()
+            if again_us is not None:
+                event.arm(again_us)
         else:
             self._happen(event)
 
@@ -88,19 +93,27 @@ class Clock(simpy.Environment):
             if stop.processed:
                 return stop.value
             stop.callbacks.append(StopSimulation.callback)
-        queue: list[Any] = self._queue
         try:
-            while queue:
-                self.now, _, _, event = heappop(queue)
-                if isinstance(event, Alarm):
-                    event.ring()
-                else:
-                    self._happen(event)
+            self._run()
         except StopSimulation as reached:
             return reached.args[0]
         if stop is not None:
             raise RuntimeError(f"nothing left to happen, and {stop} has not happened")
         return None
+
+    def _run(self) -> None:
+        queue: list[Any] = self._queue
+        ids = self._eid
+        while queue:
+            self.now, _, _, event = heappop(queue)
+            while isinstance(event, Alarm):
+                again_us = event.ring()
+                if again_us is None:
+                    break
+                # Alarm.arm and the next heappop in one step, which costs little more than one.
+                self.now, _, _, event = heappushpop(queue, (again_us, NORMAL, next(ids), event))
+            else:
+                self._happen(event)
 
     def _happen(self, event: simpy.Event) -> None:
         callbacks, event.callbacks = event.callbacks, cast("Any", None)

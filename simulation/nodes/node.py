@@ -48,22 +48,19 @@ class Node:
         """By what factor checking received messages takes longer than the costs say."""
         self._handlers: dict[type, Callable[[Parcel], object]] = {}
         self._own: deque[Job] = deque()
-        self._action: Callable[[Any], object] = _nothing
-        self._argument: Any = None
-        """What to do when the processor time of the current job has passed, and with what."""
-        self._took_us = 0
-        """Processor time of the current job."""
-        self._at_us = NEVER_US
-        """When the message of the current job arrives; in the past for own work, never if idle."""
-        self._ready_us = NEVER_US
-        """When the current job could start; never if idle."""
+        self._job: Job | Parcel | None = None
+        """What the processor does: own work, or a message; None when idle."""
         self._serving = False
-        """Whether the current job's action is being called right now."""
+        """Whether the action of the current job is being called right now."""
         self._free_us = 0
-        self._free_before_us = 0
-        self._downlink_before_ns = 0
-        self._due_us = -1
-        """For when the alarm is set. It may also ring for a job that another one has preceded."""
+        """When the current job is done, or the last one was."""
+        # While the current job is a message that was not all in when it was taken up:
+        self._at_us = NEVER_US
+        """When it arrives: an earlier one goes first. Never if idle, else in the past."""
+        self._ready_us = NEVER_US
+        """When its last bit is in: until then, own work goes first. As above."""
+        self._before: tuple[int, int, int] = (0, 0, 0)
+        """How to take it back: its processor time; when processor and downlink were free."""
         self._alarm = Alarm(env, self._ring)
         self._inbox = network.connect(node_id, self._stir)
         self._stir(0)
@@ -86,7 +83,7 @@ class Node:
         """Sign a message, then send it; to oneself, it is handled without either."""
         if dst == self.id:
             parcel = Parcel(self.id, message)
-            self.run(0, self._handlers.get(message.__class__) or self._unexpected, parcel)
+            self.run(0, self._handlers.get(message.__class__, self._unexpected), parcel)
             return
         self.broadcast((dst,), message)
 
@@ -126,11 +123,10 @@ class Node:
             return
         # The processor is idle or only waits for the last bit of a message: this job goes first.
         self._put_back()
-        self._begin_own(job)
-        if self._due_us > now_us:
-            self._alarm.arm(self._due_us)
-        else:
-            self._finish()
+        done_us = self._begin_own(job)
+        again_us = done_us if done_us > now_us else self._ring()
+        if again_us is not None:
+            self._alarm.arm(again_us)
 
     def compute(self, duration_us: int) -> simpy.Event:
         """Queue work on the processor; the event fires when it is done."""
@@ -161,38 +157,40 @@ class Node:
         """A message arrives at ``at_us``, before all others that were sent lately."""
         if at_us < self._at_us and not self._serving:
             self._put_back()
-            self._idle()
-            if self._begin_message():
-                self._alarm.arm(self._due_us)
+            done_us = self._begin_message()
+            if done_us is not None:
+                self._alarm.arm(done_us)
 
-    def _ring(self) -> None:
-        if self._due_us == self.env.now:
-            self._finish()
-
-    def _finish(self) -> None:
-        """The current job's time has passed: call its action, then begin what waits.
+    def _ring(self) -> int | None:
+        """If the current job is done, call its action, then begin what waits.
 
         The waiting job that could start first is next; a message goes before own work of the same
         time.
+
+        Returns:
+            When the next job is done; None if nothing waits.
         """
         now_us = self.env.now
+        if self._free_us != now_us or self._job is None:
+            return None  # the alarm was for a job that another one has preceded
         while True:
+            job = self._job
             self._serving = True
-            self._action(self._argument)
+            if isinstance(job, Parcel):
+                self._handlers.get(job.message.__class__, self._unexpected)(job)
+            else:
+                job[2](job[3])
             self._serving = False
             if self._own and self._own_is_next():
-                self._begin_own(self._own.popleft())
-            elif not self._begin_message():
-                self._idle()
-                return
-            if self._due_us > now_us:
-                self._alarm.arm(self._due_us)
-                return
+                done_us = self._begin_own(self._own.popleft())
+            else:
+                done_us = self._begin_message()
+            if done_us is None or done_us > now_us:
+                return done_us
 
     def _idle(self) -> None:
+        self._job = self._inbox.current = None
         self._at_us = self._ready_us = NEVER_US
-        self._due_us = -1
-        self._inbox.current = None
 
     def _own_is_next(self) -> bool:
         """Whether own work goes before the next message."""
@@ -201,59 +199,61 @@ class Node:
             return True
         return self._own[0][0] * NS_PER_US < self._inbox.ready_ns(arrival)
 
-    def _begin_own(self, job: Job) -> None:
-        """Make own work the current job."""
-        self._ready_us, self._took_us, self._action, self._argument = job
-        self._at_us = -1
+    def _begin_own(self, job: Job) -> int:
+        """Make own work the current job; when it is done."""
+        self._job = job
         self._inbox.current = None
-        free_us = self._free_before_us = self._free_us
-        self._due_us = self._free_us = max(self._ready_us, free_us) + self._took_us
-        self.busy_us += self._took_us
+        self._at_us = self._ready_us = -1
+        self.busy_us += job[1]
+        self._free_us = max(self._free_us, job[0]) + job[1]
+        return self._free_us
 
-    def _begin_message(self) -> bool:
-        """Make the next message the current job; False when none is under way."""
+    def _begin_message(self) -> int | None:
+        """Make the next message the current job; when it is done. None when none is under way."""
         inbox = self._inbox
         queue = inbox.queue
-        # The same as inbox.next(), ready_ns() and so on, spelled out: every message passes here.
+        # The same as inbox.next() and ready_ns(), spelled out: every message passes here.
         if not queue or inbox.soonest_us <= queue[-1][0]:
             inbox.merge()
             if not queue:
-                return False
-        inbox.current = arrival = queue.pop()
+                self._idle()
+                return None
+        arrival = queue.pop()
         at_us, _, parcel = arrival
-        self._at_us = ready_us = at_us
-        self._downlink_before_ns = free_ns = inbox.free_ns
-        wire_ns = parcel.wire_ns
-        if wire_ns:
-            at_ns = at_us * NS_PER_US
-            inbox.free_ns = free_ns = (free_ns if free_ns > at_ns else at_ns) + wire_ns  # noqa: FURB136
-            ready_us = -(-free_ns // NS_PER_US)
+        self._job = parcel
         check_us = parcel.check_us
         if check_us < 0:
             check_us = parcel.check_us = self.costs.receive_us(parcel.message)
         if self.slowness != 1.0:
             check_us = round(check_us * self.slowness)
-        self._argument = parcel
-        self._action = self._handlers.get(parcel.message.__class__) or self._unexpected
-        self._ready_us = ready_us
-        self._took_us = check_us
         self.busy_us += check_us
-        free_us = self._free_before_us = self._free_us
-        self._due_us = self._free_us = (
-            (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
-        )
-        return True
+        ready_us = at_us
+        free_us, free_ns = self._free_us, inbox.free_ns
+        wire_ns = parcel.wire_ns
+        if wire_ns:
+            at_ns = at_us * NS_PER_US
+            last_ns = (free_ns if free_ns > at_ns else at_ns) + wire_ns  # noqa: FURB136
+            inbox.free_ns = last_ns
+            ready_us = -(-last_ns // NS_PER_US)
+        if ready_us >= self.env.now:
+            inbox.current = arrival
+            self._at_us = at_us
+            self._ready_us = ready_us
+            self._before = (check_us, free_us, free_ns)
+        elif inbox.current is not None or self._at_us >= 0:
+            inbox.current = None
+            self._at_us = self._ready_us = -1
+        self._free_us = done_us = (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
+        return done_us
 
     def _put_back(self) -> None:
         """Take back the message of the current job, which has not begun; nothing when idle."""
         inbox = self._inbox
-        if inbox.current is None:
-            return
-        inbox.queue.append(inbox.current)
-        inbox.current = None
-        inbox.free_ns = self._downlink_before_ns
-        self.busy_us -= self._took_us
-        self._free_us = self._free_before_us
+        if inbox.current is not None:
+            inbox.queue.append(inbox.current)
+            inbox.current = None
+            took_us, self._free_us, inbox.free_ns = self._before
+            self.busy_us -= took_us
 
     def _unexpected(self, parcel: Parcel) -> None:
         """The handler of a message that nobody on this node expects.
@@ -269,8 +269,3 @@ class Node:
     def _transmit(self, outgoing: tuple[Sequence[NodeId], Message]) -> None:
         dsts, message = outgoing
         self.network.broadcast(self.id, dsts, message, self._free_us)
-
-
-def _nothing(argument: Any) -> None:
-    """What an idle processor does."""
-    del argument

@@ -36,31 +36,31 @@ class Instance:
         self.committed = False
         """committed-local(m, v, n, i) holds (§4.2)."""
 
-    def add_prepare(self, sender: ReplicaId, vote: Prepare) -> bool:
-        """Count a PREPARE; False when this sender has voted here before."""
+    def add_prepare(self, sender: ReplicaId, vote: Prepare) -> int:
+        """Count a PREPARE: how many agree with it, or 0 if this sender has voted here before."""
         bit = 1 << sender
         if self.prepare_from & bit:
-            return False
+            return 0
         self.prepare_from |= bit
         votes = self.prepares.get(vote.digest)
         if votes is None:
             self.prepares[vote.digest] = [vote]
-        else:
-            votes.append(vote)
-        return True
+            return 1
+        votes.append(vote)
+        return len(votes)
 
-    def add_commit(self, sender: ReplicaId, vote: Commit) -> bool:
-        """Count a COMMIT; False when this sender has voted here before."""
+    def add_commit(self, sender: ReplicaId, vote: Commit) -> int:
+        """Count a COMMIT: how many agree with it, or 0 if this sender has voted here before."""
         bit = 1 << sender
         if self.commit_from & bit:
-            return False
+            return 0
         self.commit_from |= bit
         votes = self.commits.get(vote.digest)
         if votes is None:
             self.commits[vote.digest] = [vote]
-        else:
-            votes.append(vote)
-        return True
+            return 1
+        votes.append(vote)
+        return len(votes)
 
     def durable(self, replica: ReplicaId) -> Instance:
         """What a write-ahead log holds of this entry: the proposal, own votes, and proofs."""

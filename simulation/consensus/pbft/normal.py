@@ -65,10 +65,12 @@ class NormalCase(Requests):
             return
         seq = message.seq
         entry = self.log.get(seq) or self.instance(seq)
-        if not entry.add_prepare(sender, message):
+        agree = entry.add_prepare(sender, message)
+        if agree >= self._quorum_size - 1:
+            if not entry.prepared:
+                self.check_prepared(seq, entry)
+        elif not agree:
             self._look_again(sender, message, entry.prepares.values())
-        elif not entry.prepared and entry.pre_prepare is not None:
-            self.check_prepared(seq, entry)
 
     def check_prepared(self, seq: int, entry: Instance) -> None:
         """§4.2: prepared(m, v, n, i) is a PRE-PREPARE and matching PREPAREs, a quorum together."""
@@ -91,10 +93,12 @@ class NormalCase(Requests):
             return
         seq = message.seq
         entry = self.log.get(seq) or self.instance(seq)
-        if not entry.add_commit(sender, message):
+        agree = entry.add_commit(sender, message)
+        if agree >= self._quorum_size:
+            if not entry.committed:
+                self.check_committed(seq, entry)
+        elif not agree:
             self._look_again(sender, message, entry.commits.values())
-        elif entry.prepared and not entry.committed:
-            self.check_committed(seq, entry)
 
     def check_committed(self, seq: int, entry: Instance) -> None:
         """§4.2: committed-local(m, v, n, i) is prepared and a quorum of matching COMMITs."""

@@ -57,6 +57,9 @@ EARLY_PER_SENDER = 4
 """Early messages kept per sender, in multiples of the window: three phases and a checkpoint."""
 
 
+_NOTHING: tuple[Effect[Any], ...] = ()
+
+
 @dataclass(frozen=True)
 class Durable:
     """What a replica's write-ahead log holds: enough never to contradict what it has sent."""
@@ -89,6 +92,7 @@ class PbftReplica(Retransmission):
         self._early: dict[ReplicaId, list[PrePrepare | Prepare | Commit]] = {}
         self._early_limit = EARLY_PER_SENDER * params.window
         self._starts = params.heartbeat_ms > 0
+        self._window = params.window
 
     # ---- inputs ---------------------------------------------------------------------------------
 
@@ -121,15 +125,29 @@ class PbftReplica(Retransmission):
     def receive(self, sender: NodeId, message: PbftMessage, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message without an input object around it; see `FastReplica`."""
         self.now_us = now_us
-        self.out = []
+        if self.out:
+            self.out = []
         if self._starts:
             self._starts = False
             self.start_heartbeat()
         low, view, active = self.low, self.view, self.active
-        self._dispatch(sender, message)
+        # Votes that are in order, nearly all messages, are spared the dispatch.
+        if (
+            isinstance(message, (Commit, Prepare))
+            and message.view == view
+            and low < message.seq <= low + self._window
+            and active
+            and 0 <= sender < self.n
+        ):
+            if isinstance(message, Commit):
+                self.on_commit(sender, message)
+            else:
+                self.on_prepare(sender, message)
+        else:
+            self._dispatch(sender, message)
         if low != self.low or view != self.view or active != self.active:
             self._replay_early()
-        return self.out
+        return self.out or _NOTHING
 
     def _dispatch(self, sender: NodeId, message: PbftMessage) -> None:
         if not 0 <= sender < self.n:
