@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from flwr.app import Context
-
 from simulation.federation.apps import make_client_app, make_server_app
 from simulation.federation.setting import Setting, setting_for
 
@@ -28,8 +26,8 @@ def _from_run_config(run_config: Mapping[str, object]) -> Setting:
     return _build(str(run_config["config"]), int(str(run_config["seed"])))
 
 
-def _setting_of(context: Context) -> Setting:
-    return setting_for(context.run_config, _from_run_config)
+def _setting_of(run_config: Mapping[str, object]) -> Setting:
+    return setting_for(run_config, _from_run_config)
 
 
 client_app = make_client_app(_setting_of)

@@ -7,7 +7,7 @@ travels nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from flwr.app import (
@@ -30,7 +30,8 @@ from simulation.learning.metrics import ALWAYS_DEFINED, measure
 from simulation.learning.train import Trainer
 from simulation.learning.update import Spend
 
-SettingOf = Callable[[Context], Setting]
+SettingOf = Callable[[Mapping[str, object]], Setting]
+"""Finds the setting of an app from the run config that Flower hands it."""
 
 _HISTORY = "privacy-history"
 
@@ -81,7 +82,7 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:  # pyright: ignore[reportUnusedFunction]
-        setting = setting_of(context)
+        setting = setting_of(context.run_config)
         federation = setting.federation
         # On the virtual clock the grid measures every new model itself, at no cost; elsewhere the
         # hospitals are asked to evaluate, which sends their metrics out.
@@ -106,7 +107,7 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
 
 
 def _work(message: Message, context: Context, setting_of: SettingOf) -> tuple[Trainer, Arrays]:
-    trainer = setting_of(context).trainer_of(int(context.node_config["partition-id"]))
+    trainer = setting_of(context.run_config).trainer_of(int(context.node_config["partition-id"]))
     record = next(iter(message.content.array_records.values()))
     return trainer, {name: array.numpy() for name, array in record.items()}
 

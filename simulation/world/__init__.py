@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Flower reports usage to its makers unless told otherwise before it is imported.
-os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
