@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from simulation.cli.exits import DONE, emit
 from simulation.cli.options import Json
+
+if TYPE_CHECKING:
+    from simulation.records.source import Source
 
 data_app = typer.Typer(
     help="Sources of records: list them, fetch their files, show where they lie.",
@@ -36,6 +41,7 @@ def list_(json: Json = False) -> int:
             "provenance": source.provenance,
             "present": all(file.find(root) is not None for file in source.files),
             "files": [str(root / file.path) for file in source.files],
+            "obtain": _obtain(source, root),
         }
         for source in SOURCES.values()
     ]
@@ -43,17 +49,32 @@ def list_(json: Json = False) -> int:
         emit({"folder": str(root), "sources": rows})
         return DONE
     for row in rows:
-        if not row["files"]:
-            place = "comes with the program"
-        elif row["present"]:
-            place = f"in {root}"
-        else:
-            place = f"not here; wardchain data fetch {row['kind']}"
         print(f"{row['kind']}: {row['title']}")
         print(f"    hospitals: {row['hospitals']}")
         print(f"    licence: {row['licence']}")
-        print(f"    files: {place}")
+        print(f"    files: {row['obtain']}")
     return DONE
+
+
+def _obtain_of(kind: str) -> str:
+    from simulation.records.files import data_root
+    from simulation.records.registry import source_of
+
+    return _obtain(source_of(kind), data_root())
+
+
+def _obtain(source: Source, root: Path) -> str:
+    """Where the files of a source are, or what to do to get them there."""
+    if not source.files:
+        if any(field.name == "path" for field in fields(source.params)):
+            return "your own; name them with data.path in a configuration"
+        return "comes with the program"
+    if all(file.find(root) is not None for file in source.files):
+        return f"in {root}"
+    if source.download is not None:
+        return f"not here; wardchain data fetch {source.kind}"
+    wanted = ", ".join(f"{root / file.path} (SHA-256 {file.sha256})" for file in source.files)
+    return f"not here, and nothing to fetch: put the original there by hand: {wanted}"
 
 
 @data_app.command()
@@ -65,7 +86,7 @@ def fetch(kind: Kind, json: Json = False) -> int:
     if json:
         emit({"kind": kind, "files": paths})
     else:
-        print("\n".join(paths) or f"{kind} comes with the program; there is nothing to fetch")
+        print("\n".join(paths) or f"{kind}: nothing to fetch; files: {_obtain_of(kind)}")
     return DONE
 
 

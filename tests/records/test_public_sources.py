@@ -12,7 +12,6 @@ from simulation.base.rng import Streams
 from simulation.records.load import load
 from simulation.records.params import Diabetes130Params, IstParams, NaturalParams
 from simulation.records.registry import source_of
-from simulation.records.sources.diabetes_130 import _system
 from simulation.records.table import Table
 
 
@@ -82,28 +81,3 @@ def test_notes_of_a_source_reach_the_federation() -> None:
     found = load(Diabetes130Params(), NaturalParams(largest=True), 4, Streams(1))
     assert any("stand-ins" in note for note in found.notes)
     assert [shard.name for shard in found] == ["HM", "MC", "unknown-1", "unknown-2"]
-
-
-@pytest.mark.parametrize(
-    ("code", "system"),
-    [
-        ("250.83", "diabetes"),
-        ("250", "diabetes"),
-        ("251", "other"),
-        ("428", "circulatory"),
-        ("785", "circulatory"),
-        ("486", "respiratory"),
-        ("786", "respiratory"),
-        ("562", "digestive"),
-        ("996", "injury"),
-        ("715", "musculoskeletal"),
-        ("584", "genitourinary"),
-        ("197", "neoplasms"),
-        ("V27", "other"),
-        ("E849", "other"),
-        ("?", ""),
-    ],
-)
-def test_codes_are_grouped_by_organ_system(code: str, system: str) -> None:
-    """Table 2 of the paper."""
-    assert _system(code) == system
