@@ -13,6 +13,7 @@ from simulation.cli.data import data_app
 from simulation.cli.exits import guarded
 from simulation.cli.explain import explain
 from simulation.cli.figures import figures
+from simulation.cli.privacy import privacy_app
 from simulation.cli.run import run
 from simulation.cli.trace import trace
 from simulation.cli.verify import verify
@@ -32,6 +33,7 @@ app.command(short_help="Audit a finished run from its files.")(verify)
 app.command(short_help="Explain a section or a parameter.")(explain)
 app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)
+app.add_typer(privacy_app, name="privacy", short_help="Plan noise and budget of every hospital.")
 app.add_typer(data_app, name="data", short_help="List, fetch and locate records.")
 
 

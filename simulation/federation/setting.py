@@ -29,6 +29,8 @@ class Setting:
     """The model that round 1 starts from."""
     trainer_of: TrainerOf
     """The private learner of a hospital; each app instance asks for its own hospital only."""
+    notes: tuple[str, ...] = ()
+    """What belongs beside every result, e.g. that normalisation was not private."""
 
 
 _bound: ContextVar[Setting | None] = ContextVar("setting", default=None)

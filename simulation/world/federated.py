@@ -75,6 +75,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         hospitals=len(trainers),
         initial=model_arrays(module),
         trainer_of=trainers.__getitem__,
+        notes=federation.notes,
     )
 
 

@@ -1,0 +1,65 @@
+"""``wardchain privacy plan``: the table, the warnings, one JSON object, and wrong input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulation.cli import app
+from simulation.cli.exits import guarded
+
+QUICKSTART = str(Path(__file__).parents[1] / "configs" / "quickstart.yaml")
+SIGMA = "privacy={kind: dp_sgd, noise_multiplier: 2.0, delta: 1e-4}"
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs the command in this process; its exit code, output and messages."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wardchain", "privacy", "plan", QUICKSTART, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            guarded(app)
+        captured = capsys.readouterr()
+        return int(str(ended.value.code)), captured.out, captured.err
+
+    return run
+
+
+def test_the_table_and_the_object_say_the_same(plan) -> None:
+    """A line for each hospital, with the same ε as in the JSON object."""
+    code, out, _ = plan("--set", SIGMA)
+    _, text, _ = plan("--set", SIGMA, "--json")
+
+    report = json.loads(text)
+    assert code == 0
+    assert len(report["hospitals"]) == 7
+    lines = {
+        line.split()[0]: line.split() for line in out.splitlines() if "hospital-0" in line[:12]
+    }
+    for row in report["hospitals"]:
+        cells = lines[f"hospital-0{row['hospital']}"]
+        assert cells[1] == str(row["records"])
+        assert cells[6] == f"{row['epsilon']:.3f}"
+        assert cells[10] == f"{row['epsilon_one_more']:.3f}"
+    assert "not refused: no epsilon target" in out
+    assert sum(line.startswith("warning: ") for line in out.splitlines()) == len(report["warnings"])
+
+
+def test_no_privacy_prints_no_table(plan) -> None:
+    """Only the sentence that there is no guarantee."""
+    code, out, _ = plan("--set", "privacy=none")
+
+    assert code == 0
+    assert out == "warning: no privacy guarantee: privacy: none\n"
+
+
+def test_a_budget_that_no_noise_meets_is_one_message(plan) -> None:
+    """Exit code 2, the field and the remedy, before anything runs."""
+    code, out, err = plan("--set", "privacy.epsilon=0.000001", "--set", "privacy.delta=1e-12")
+
+    assert (code, out) == (2, "")
+    assert "privacy.epsilon: 1e-06 cannot be reached" in err
