@@ -206,3 +206,40 @@ def test_a_failing_client_app_ends_the_run(
     code, out, _ = wardchain("run", QUICKSTART, *SMALL, *foreign, "--out", "runs", "--json")
     assert code == json.loads(out)["exit_code"] == 1
     assert json.loads(out)["runs"][0]["failure"]["hospital"] == 2
+
+
+WORKLOAD = str(Path(__file__).parents[1] / "configs" / "workload.yaml")
+BRIEF = [*("--set", "workload.measure_s=2"), *("--set", "workload.clients=4")]
+
+
+def test_a_workload_is_summed_up_as_throughput_and_latency(
+    wardchain: Command, tmp_path: Path
+) -> None:
+    """Nothing is trained: no table of rounds, no model, no figure."""
+    code, out, _ = wardchain("run", WORKLOAD, *BRIEF, "--out", str(tmp_path))
+    assert code == 0
+    assert "requests/s over the measured window" in out
+    assert "latency    mean" in out
+    assert "AUROC" not in out
+
+    code, out, _ = wardchain("check", WORKLOAD, *BRIEF, "--json")
+    assert (code, json.loads(out)["estimate"]) == (0, None)
+
+
+def test_a_run_beyond_what_is_survived_says_so_first_and_fails(
+    wardchain: Command, tmp_path: Path
+) -> None:
+    """It never looks like a success: a warning, the conflicting decisions, exit code 1, FAILED."""
+    lie = "{kind: behave, at_ms: 0, node: %d, behaviour: [split-evenly, vote-to-each]}"
+    faults = ["--set", f"faults=[{lie % 0}, {lie % 1}]"]
+
+    code, out, err = wardchain("check", QUICKSTART, *SMALL, *faults, "--json")
+    assert code == 0
+    assert "up to 2 of n = 4 replicas are faulty at once" in json.loads(out)["warnings"][0]
+
+    code, out, err = wardchain("run", QUICKSTART, *SMALL, *faults, "--out", str(tmp_path))
+    assert code == 1
+    assert err.index("warning: faults: up to 2 of n = 4") < err.index("error: seed 42 failed")
+    assert "agreement at replica" in err
+    assert len(list(tmp_path.rglob("FAILED"))) == 1
+    assert not list(tmp_path.rglob("DONE"))

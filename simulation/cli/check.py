@@ -24,7 +24,7 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
     experiment = load(config, set_ or (), seed)
     settings = preflight(experiment, experiment.seeds)
     first = experiment.seeds[0]
-    found = estimate(experiment, settings[first])
+    found = estimate(experiment, settings[first]) if first in settings else None
     warnings = concerns(experiment)
     if json:
         emit(
@@ -32,15 +32,19 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
                 "warnings": warnings,
                 "config": to_data(experiment),
                 "config_hash": config_hash(experiment),
-                "estimate": {"seed": first, **found.data()},
+                "estimate": None if found is None else {"seed": first, **found.data()},
             }
         )
         return DONE
     print(to_yaml(experiment), end="")
     print(f"\n# hash {config_hash(experiment)}")
-    print(f"# estimate for seed {first}:")
-    for line in _lines(found):
-        print(f"#   {line}")
+    if found is None:
+        # What a workload takes depends on what it finds out.
+        print(f"# {experiment.replicas} replicas, {experiment.nodes - experiment.replicas} others")
+    else:
+        print(f"# estimate for seed {first}:")
+        for line in _lines(found):
+            print(f"#   {line}")
     for warning in warnings:
         note(f"warning: {warning}")
     note(f"{config}: right")

@@ -18,6 +18,9 @@ from simulation.trace.events import (
 SCOPE = "pooled"
 """The metrics shown are those of all hospitals' test rows together."""
 
+WORKLOAD = "workload"
+"""The scope of what the clients of a workload measured."""
+
 COLUMNS = ("round", "AUROC", "ε", "accepted", "consensus p50", "p99", "virtual time")
 
 

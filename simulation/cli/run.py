@@ -75,8 +75,13 @@ def _run_one(experiment: Experiment, seed: int, out: Path, json: bool) -> Result
         note(f"{directory}: done before, skipped")
         return execute(experiment, seed, out)
     title = f"{experiment.name}, seed {seed}"
-    with watching(Progress(), title, sys.stderr if json else sys.stdout) as listener:
-        result = execute(experiment, seed, out, (listener,), draw=_draw)
+    if experiment.learns:
+        with watching(Progress(), title, sys.stderr if json else sys.stdout) as listener:
+            result = execute(experiment, seed, out, (listener,), draw=_draw)
+    else:
+        # A workload has no rounds to show while it runs, and no model to draw afterwards.
+        note(title)
+        result = execute(experiment, seed, out)
     if result.failure is not None:
         note(f"error: seed {seed} failed: {result.failure.message}")
         note(f"       see {result.directory / 'FAILED'}")
@@ -126,11 +131,11 @@ def _run_report(result: Result) -> dict[str, Any]:
 
 
 def _final(directory: Path) -> dict[str, float]:
-    """The last round's metrics over all hospitals' test rows."""
-    from simulation.cli.progress import SCOPE
+    """The last round's metrics over all hospitals' test rows, or a workload's measured window."""
+    from simulation.cli.progress import SCOPE, WORKLOAD
     from simulation.runs.artifacts import read_metrics
 
-    rows = [row for row in read_metrics(directory) if row["scope"] == SCOPE]
+    rows = [row for row in read_metrics(directory) if row["scope"] in (SCOPE, WORKLOAD)]
     last = max((row["round"] for row in rows), default=0)
     return {row["metric"]: row["value"] for row in rows if row["round"] == last}
 
@@ -151,10 +156,13 @@ def _close(
     print("Try next")
     for result in good[:1]:
         print(f"  {program} verify {result.directory}")
-        print(f"  {program} trace {result.directory} --event round_closed")
-    if experiment.ledger.kind != "none":
+        event = "round_closed" if experiment.learns else "reported"
+        print(f"  {program} trace {result.directory} --event {event}")
+    if not experiment.learns:
+        print(f"  {command} --set consensus=sequencer")
+    elif experiment.ledger.kind != "none":
         print(f"  {command} --set ledger=none")
-    if experiment.privacy.kind != "none":
+    if experiment.learns and experiment.privacy.kind != "none":
         print(f"  {command} --set privacy.epsilon=1")
     print(f"  {program} explain")
 
@@ -181,8 +189,13 @@ def _print_result(result: Result) -> None:
     if result.failure is not None:
         print(f"  error      {result.failure.message}\n")
         return
-    final = ", ".join(f"{name} {value:.4f}" for name, value in _final(result.directory).items())
-    print(f"  model      {final or 'not measured'}")
+    final = _final(result.directory)
+    if "throughput_per_s" in final:
+        print(f"  throughput {final['throughput_per_s']:.1f} requests/s over the measured window")
+        print(f"  latency    {_latency(final)}")
+    else:
+        text = ", ".join(f"{name} {value:.4f}" for name, value in final.items())
+        print(f"  model      {text or 'not measured'}")
     for label, text in _costs(result.directory):
         print(f"  {label:<10} {text}")
     print(f"  wall time  {manifest['wall_s']:.1f} s")
@@ -192,6 +205,14 @@ def _print_result(result: Result) -> None:
     for path in _figures(result.directory):
         print(f"  figure     {path}")
     print()
+
+
+def _latency(final: dict[str, float]) -> str:
+    """A workload's latencies in words."""
+    names = {"mean": "mean", "p50": "p50", "p90": "p90", "p99": "p99", "max": "longest"}
+    return ", ".join(
+        f"{word} {final[f'latency_{key}_us'] / US_PER_MS:.1f} ms" for key, word in names.items()
+    )
 
 
 def _costs(directory: Path) -> list[tuple[str, str]]:

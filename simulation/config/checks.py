@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.config.fault_checks import fault_problems
+from simulation.config.sections import documentation
 from simulation.consensus.registry import PROTOCOLS
 from simulation.federation.params import OWN_CLIENT_APP
 from simulation.learning.params import DpSgdParams
@@ -14,6 +15,7 @@ from simulation.learning.params import DpSgdParams
 
 def contradictions(experiment: Experiment) -> Iterator[Problem]:
     """Everything that two sections say against each other."""
+    yield from _learning(experiment)
     replicas = list(_replicas(experiment))
     yield from replicas
     yield from _updates(experiment)
@@ -23,8 +25,17 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
         yield from fault_problems(experiment)
 
 
+def _learning(experiment: Experiment) -> Iterator[Problem]:
+    if not experiment.learns:
+        return
+    for name in ("data", "model"):
+        if getattr(experiment, name) is None:
+            meaning = documentation(Experiment)[name].split(". ", maxsplit=1)[0]
+            yield Problem((name,), f"is missing; add it: {meaning}")
+
+
 def _replicas(experiment: Experiment) -> Iterator[Problem]:
-    if experiment.ledger.kind == "none":
+    if experiment.ledger.kind == "none" and experiment.learns:
         return
     protocol = PROTOCOLS[experiment.consensus.kind]
     n, hospitals = experiment.replicas, experiment.hospitals

@@ -22,6 +22,7 @@ from simulation.learning.params import (
 from simulation.network.params import NetworkParams
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
+from simulation.nodes.loads import Load, NoLoad, WorkloadParams
 from simulation.nodes.params import CommitLedger, LedgerParams
 from simulation.records.params import DataParams, NaturalParams, PartitionParams
 
@@ -41,14 +42,14 @@ class Experiment:
     hospitals: int
     """Number of hospitals. Each holds its records, trains, and keeps a copy of the ledger."""
 
-    data: DataParams
-    """Where the records come from."""
+    data: DataParams | None = None
+    """Where the records come from. Left out only with a workload, which trains nothing."""
 
     partition: PartitionParams = NaturalParams()
     """How the records are dealt to the hospitals."""
 
-    model: ModelParams
-    """What the hospitals train together."""
+    model: ModelParams | None = None
+    """What the hospitals train together. Left out only with a workload."""
 
     training: TrainingParams = TrainingParams()
     """How a hospital trains between two aggregations."""
@@ -74,6 +75,10 @@ class Experiment:
     crypto: CryptoCosts = CryptoCosts()
     """What cryptography and execution cost in virtual time."""
 
+    workload: WorkloadParams = NoLoad()
+    """Requests of clients in place of learning, to measure throughput and latency alone; ``none``
+    for a run that learns. A workload uses consensus, network, crypto and faults, nothing else."""
+
     faults: tuple[FaultParams, ...] = ()
     """What breaks, and when: by virtual time, by height of the ledger or by round."""
 
@@ -97,15 +102,23 @@ class Experiment:
 
     @property
     def replicas(self) -> int:
-        """Replicas of the ledger: hospitals 0 to n - 1; 0 with ``ledger: none``."""
-        if self.ledger.kind == "none":
+        """Replicas of the ledger: hospitals 0 to n - 1; 0 when learning with ``ledger: none``."""
+        if self.ledger.kind == "none" and self.learns:
             return 0
         return self.hospitals if self.consensus.replicas is None else self.consensus.replicas
 
     @property
+    def learns(self) -> bool:
+        """Whether a model is trained; a workload trains none."""
+        return isinstance(self.workload, NoLoad)
+
+    @property
     def nodes(self) -> int:
-        """All nodes: the hospitals and, last, the coordinator."""
-        return self.hospitals + 1
+        """All nodes: hospitals and, last, the coordinator; replicas and clients of a workload."""
+        if not isinstance(self.workload, Load):
+            return self.hospitals + 1
+        outside = self.workload.clients if self.workload.place == "outside" else 0
+        return self.replicas + outside
 
     @property
     def unreliable(self) -> bool:

@@ -30,11 +30,13 @@ def fault_problems(experiment: Experiment) -> Iterator[Problem]:
 
 def _when(experiment: Experiment, fault: FaultParams, path: Path) -> Iterator[Problem]:
     rounds = experiment.federation.rounds
-    if fault.at_height is not None and experiment.ledger.kind == "none":
+    if fault.at_height is not None and not experiment.replicas:
         yield Problem((*path, "at_height"), "there is no ledger; use at_ms or at_round")
     if fault.at_height == 0:
         yield Problem((*path, "at_height"), "the first block has height 1; use at_ms: 0")
-    if fault.at_round is not None and not 1 <= fault.at_round <= rounds:
+    if fault.at_round is not None and not experiment.learns:
+        yield Problem((*path, "at_round"), "a workload has no rounds; use at_ms or at_height")
+    elif fault.at_round is not None and not 1 <= fault.at_round <= rounds:
         yield Problem(
             (*path, "at_round"), f"rounds are 1 to {rounds}, got {fault.at_round}; it never opens"
         )
@@ -47,6 +49,8 @@ def _who(experiment: Experiment, fault: FaultParams, path: Path) -> Iterator[Pro
             yield Problem(
                 path, f"there is no node {node}; nodes are 0 to {last}{_roles(experiment)}"
             )
+    if not experiment.learns:
+        return
     if isinstance(fault, (CrashFault, RecoverFault)) and fault.node == experiment.hospitals:
         yield Problem(
             (*path, "node"),
@@ -56,6 +60,8 @@ def _who(experiment: Experiment, fault: FaultParams, path: Path) -> Iterator[Pro
 
 
 def _roles(experiment: Experiment) -> str:
+    if not experiment.learns:
+        return f", the replicas being 0 to {experiment.replicas - 1}"
     return f", {experiment.hospitals} being the coordinator"
 
 

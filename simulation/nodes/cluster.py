@@ -24,6 +24,7 @@ from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
 from simulation.nodes.injector import HEIGHT, FaultInjector
 from simulation.nodes.node import Node
+from simulation.nodes.properties import Watch
 from simulation.nodes.replica import ReplicaHost
 from simulation.trace.events import Event
 
@@ -121,6 +122,7 @@ class Cluster:
         others: further nodes, numbered from n, that take no part in consensus.
         faults: the fault schedule.
         record: takes the trace's events.
+        watched: whether the replicas are held to their protocol's properties.
 
     Raises:
         ValueError: when the protocol does not run on n replicas.
@@ -137,11 +139,13 @@ class Cluster:
         others: int = 0,
         faults: Sequence[FaultParams] = (),
         record: Callable[[Event], None] = discard,
+        watched: bool = False,
     ) -> None:
         spec = PROTOCOLS[protocol.kind]
         self.n = n
         self.spec = spec
-        self.clock = Clock()
+        self.clock = clock = Clock()
+        self.watch = Watch(protocol, n, faults, lambda: clock.now) if watched else None
         self.streams = Streams(seed)
         self.network = Network(self.clock, n + others, network, self.streams)
         self.nodes = [Node(self.clock, i, self.network, costs) for i in range(n + others)]
@@ -154,6 +158,7 @@ class Cluster:
                 self._executor(i),
                 record,
                 partial(spec.build, i, n, protocol),
+                None if self.watch is None else self.watch.of(i),
             )
             for i in range(n)
         ]
@@ -199,7 +204,10 @@ class Cluster:
     def request(self, client: NodeId, payload: bytes) -> Request:
         """The next request of a client, not submitted to anybody."""
         self._timestamps[client] += 1
-        return Request(client, self._timestamps[client], payload)
+        request = Request(client, self._timestamps[client], payload)
+        if self.watch is not None:
+            self.watch.submitted(request)
+        return request
 
     # ---- running ------------------------------------------------------------------------------
 
@@ -252,6 +260,9 @@ class Cluster:
                     self.latencies.append(seen)
                     for complete in self.on_complete:
                         complete(seen)
+        if self.watch is not None:
+            core = self.hosts[replica].core
+            self.watch.executed(replica, decision, application.state, core)
         self.faults.reached(HEIGHT, decision.seq)
         for listener in self.on_execute:
             listener(replica, decision)

@@ -37,8 +37,9 @@ from simulation.nodes.clients import Reply
 from simulation.nodes.cluster import Cluster, Submission, every, run_cluster
 from simulation.nodes.costs import FREE, CryptoCosts
 from simulation.nodes.faults import CrashFault
+from simulation.nodes.loads import ClosedLoad
 from simulation.nodes.node import Node
-from simulation.nodes.workload import ClosedLoad, Workload
+from simulation.nodes.workload import Workload
 
 REGIONS = ("us-west-2", "eu-west-1", "sa-east-1", "ap-southeast-2")
 """Oregon, Ireland, Sao Paulo, Sydney: where BFT-SMaRt was measured."""

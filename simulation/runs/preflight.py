@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting]:
     """Meet the data, the apps and the accountant; trainers and initial model for each seed.
 
+    A workload meets none of them, so its mapping is empty.
+
     Raises:
         ConfigError: at the first objection, with the path to the field.
     """
+    if not experiment.learns:
+        return _preflight_workload(experiment)
     from simulation.federation.loading import load_client_app, load_server_app
     from simulation.federation.strategies import build_strategy, check_strategy_args
     from simulation.world import make_setting
@@ -43,3 +47,13 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
         raise ConfigError(f"federation.strategy_args: {strategy} refuses them: {error}") from error
     except ValueError as error:
         raise ConfigError(located(str(error), experiment)) from error
+
+
+def _preflight_workload(experiment: Experiment) -> dict[int, Setting]:
+    from simulation.world.load import LoadWorld
+
+    try:
+        LoadWorld(experiment, experiment.seeds[0])
+    except ValueError as error:
+        raise ConfigError(located(str(error), experiment)) from error
+    return {}

@@ -12,6 +12,7 @@ from simulation.federation.strategies import check_strategy_args
 from simulation.nodes.hospital import Outbox
 from simulation.trace.recorder import Listener
 from simulation.world.federated import World, make_setting
+from simulation.world.load import LoadWorld
 from simulation.world.outcome import InvariantError, Outcome
 
 __all__ = ["InvariantError", "Outcome", "World", "make_setting", "simulate"]
@@ -34,6 +35,8 @@ def simulate(
         InvariantError: when a property of every run does not hold.
         PropertyViolation: when honest replicas contradict each other.
     """
+    if not experiment.learns:
+        return LoadWorld(experiment, seed, listeners).run()
     logging.getLogger("flwr").setLevel(logging.ERROR)
     check_strategy_args(experiment.federation)
     world = World(experiment, seed, make_setting(experiment, seed), out, listeners, outboxes or {})

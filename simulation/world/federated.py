@@ -55,12 +55,14 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
     Raises:
         ValueError: when the data cannot be had, or training as configured is refused.
     """
-    streams = Streams(seed)
+    if experiment.data is None or experiment.model is None:
+        raise ValueError("data: records and a model are needed to learn from; name both")
+    model, streams = experiment.model, Streams(seed)
     federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
     trainers = [
         Trainer(
             shard,
-            experiment.model,
+            model,
             experiment.training,
             experiment.privacy,
             experiment.federation.rounds,
@@ -69,7 +71,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         for shard in federation
     ]
     # The published protocols initialise under ``torch.manual_seed(seed)``; so does this.
-    module = build_model(experiment.model, len(federation.features), seed)
+    module = build_model(model, len(federation.features), seed)
     return Setting(
         federation=experiment.federation,
         hospitals=len(trainers),

@@ -51,7 +51,7 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
     privacy = schema["properties"]["privacy"]["anyOf"]
 
     assert schema["additionalProperties"] is False
-    assert schema["required"] == ["name", "hospitals", "data", "model"]
+    assert schema["required"] == ["name", "hospitals"]
     assert privacy[0] == {"type": "string", "enum": ["none", "dp_sgd"]}
     assert privacy[2]["properties"]["kind"]["const"] == "dp_sgd"
     assert privacy[2]["required"] == ["kind"]

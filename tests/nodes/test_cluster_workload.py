@@ -11,7 +11,8 @@ from simulation.nodes.clients import OutsideClients, Reply
 from simulation.nodes.cluster import Cluster
 from simulation.nodes.costs import FREE
 from simulation.nodes.faults import CrashFault
-from simulation.nodes.workload import ClosedLoad, OpenLoad, Workload
+from simulation.nodes.loads import ClosedLoad, OpenLoad
+from simulation.nodes.workload import Workload
 
 TEN_MS = NetworkParams(latency=ConstantLatency(delay_ms=10), uplink_mbps=0, downlink_mbps=0)
 AT_ONCE = PbftParams(batch_max_age_ms=0)
