@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 export FLWR_TELEMETRY_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format bench slow docs clean
+.PHONY: help run test check lint format bench slow soak docs clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' \
@@ -46,6 +46,9 @@ bench: $(STAMP) ## measure: messages per second, cost of the ledger and of the s
 
 slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+
+soak: $(STAMP) ## 20,000 random fault schedules, n = 4 to 13 (15 to 30 minutes on two cores)
+	$(BIN)/wardchain soak --first 0 --count 20000 --jobs 0
 
 docs: $(STAMP) ## write configs/README.md and configs/schema.json anew from the parameters
 	$(BIN)/wardchain explain --write

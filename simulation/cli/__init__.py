@@ -15,7 +15,9 @@ from simulation.cli.explain import explain
 from simulation.cli.figures import figures
 from simulation.cli.privacy import privacy_app
 from simulation.cli.run import run
+from simulation.cli.soak import soak
 from simulation.cli.trace import trace
+from simulation.cli.validate import validate
 from simulation.cli.verify import verify
 
 app = typer.Typer(
@@ -33,6 +35,8 @@ app.command(short_help="Audit a finished run from its files.")(verify)
 app.command(short_help="Explain a section or a parameter.")(explain)
 app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)
+app.command(short_help="Compare with closed forms and published numbers.")(validate)
+app.command(short_help="Run random fault schedules against a protocol.")(soak)
 app.add_typer(privacy_app, name="privacy", short_help="Plan noise and budget of every hospital.")
 app.add_typer(data_app, name="data", short_help="List, fetch and locate records.")
 
