@@ -58,6 +58,7 @@ EARLY_PER_SENDER = 4
 
 
 _NOTHING: tuple[Effect[Any], ...] = ()
+"""No effects; never the list that the next input fills."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class PbftReplica(Retransmission):
                 assert_never(event)
         if before != (self.low, self.view, self.active):
             self._replay_early()
-        return self.out
+        return self.out or _NOTHING
 
     def receive(self, sender: NodeId, message: PbftMessage, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message without an input object around it; see `FastReplica`."""

@@ -51,7 +51,8 @@ class Transfer(Checkpoints):
         """Fetch without waiting: the votes for this stretch are gone for good."""
         idle = not self.target
         self.on_stable(proof)
-        if idle and self.target:
+        # Beyond the window somebody has been asked already; a second answer would be thrown away.
+        if idle and self.target and self._source == self.id:
             self._fetch_from_next()
 
     def on_fetch_timer(self) -> None:
