@@ -1,7 +1,8 @@
-"""What a configuration may do and must say first: faults beyond what its protocol survives.
+"""What a configuration may do and must say first: go beyond what its protocol survives, or name an
+engine that has nothing to do.
 
-Such a run is allowed, because seeing a guarantee end is what it is for. It is announced before it
-starts, and its outcome is judged like any other's.
+A run beyond the tolerated faults is allowed, because seeing a guarantee end is what it is for. It
+is announced before it starts, and its outcome is judged like any other's.
 """
 
 from __future__ import annotations
@@ -14,15 +15,33 @@ from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.consensus.registry import PROTOCOLS
 from simulation.consensus.subjects import SUBJECTS
+from simulation.federation.params import OWN_CLIENT_APP
+from simulation.learning.engines.params import BatchedParams
+from simulation.learning.params import DpSgdParams, MlpParams
 from simulation.nodes.faults import BehaveFault, CrashFault, RecoverFault
 from simulation.nodes.properties import liars
 
 
 def concerns(experiment: Experiment) -> list[str]:
     """What is not promised to hold in this run, one sentence each; empty when all is."""
-    if not experiment.replicas:
-        return []
-    return [*_quorum(experiment), *_faulty(experiment)]
+    found = list(_engine(experiment))
+    if experiment.replicas:
+        found += [*_quorum(experiment), *_faulty(experiment)]
+    return found
+
+
+def _engine(experiment: Experiment) -> Iterator[str]:
+    if not isinstance(experiment.engine, BatchedParams):
+        return
+    reason = ""
+    if experiment.federation.client_app != OWN_CLIENT_APP:
+        reason = "another ClientApp trains by itself"
+    elif not isinstance(experiment.privacy, DpSgdParams):
+        reason = "it computes private training only"
+    elif isinstance(experiment.model, MlpParams) and experiment.model.norm != "none":
+        reason = f"model.norm: {experiment.model.norm} is no pointwise function"
+    if reason:
+        yield f"engine: batched is not used here, because {reason}; hospitals train as in inline"
 
 
 def _quorum(experiment: Experiment) -> Iterator[str]:

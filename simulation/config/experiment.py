@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.registry import ConsensusParams
 from simulation.federation.params import FederationParams
+from simulation.learning.engines.params import EngineParams, InlineParams
 from simulation.learning.params import (
     ComputeParams,
     ModelParams,
@@ -53,6 +54,9 @@ class Experiment:
 
     training: TrainingParams = TrainingParams()
     """How a hospital trains between two aggregations."""
+
+    engine: EngineParams = InlineParams()
+    """How the trainings of a round are carried out on the machine that simulates."""
 
     privacy: PrivacyParams = NoPrivacy()
     """What protects a hospital's records in the updates that leave it."""

@@ -26,6 +26,7 @@ from simulation.base.tensors import Arrays
 from simulation.federation.learner import PRIVACY_RECORD
 from simulation.federation.setting import Setting
 from simulation.federation.strategies import build_strategy
+from simulation.learning.engines.task import Task
 from simulation.learning.metrics import ALWAYS_DEFINED, measure
 from simulation.learning.train import Trainer
 from simulation.learning.update import Spend
@@ -42,15 +43,10 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
 
     @app.train()
     def train(message: Message, context: Context) -> Message:  # pyright: ignore[reportUnusedFunction]
-        trainer, arrays = _work(message, context, setting_of)
-        config = next(iter(message.content.config_records.values()), ConfigRecord())
+        trainer = _trainer(context, setting_of)
+        task = training_task(message.content)
         history = _read_history(context)
-        update = trainer.train(
-            arrays,
-            round=int(cast(int, config.get("server-round", 1))),
-            history=history,
-            proximal_mu=float(cast(float, config.get("proximal-mu", 0.0))),
-        )
+        update = trainer.train(task.arrays, task.round, history, task.proximal_mu)
         content = RecordDict(
             {
                 "arrays": _array_record(update.arrays),
@@ -65,8 +61,7 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:  # pyright: ignore[reportUnusedFunction]
-        trainer, arrays = _work(message, context, setting_of)
-        labels, probabilities = trainer.scores(arrays)
+        labels, probabilities = _trainer(context, setting_of).scores(_arrays(message.content))
         found = measure(labels, probabilities)
         # Strategies want the same keys from every hospital, and AUROC needs both classes.
         metrics: dict[str, Any] = {"num-examples": len(labels)}
@@ -106,10 +101,23 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
     return app
 
 
-def _work(message: Message, context: Context, setting_of: SettingOf) -> tuple[Trainer, Arrays]:
-    trainer = setting_of(context.run_config).trainer_of(int(context.node_config["partition-id"]))
-    record = next(iter(message.content.array_records.values()))
-    return trainer, {name: array.numpy() for name, array in record.items()}
+def training_task(content: RecordDict) -> Task:
+    """What a training order asks for, as the ClientApp reads it."""
+    config = next(iter(content.config_records.values()), ConfigRecord())
+    return Task(
+        _arrays(content),
+        int(cast(int, config.get("server-round", 1))),
+        float(cast(float, config.get("proximal-mu", 0.0))),
+    )
+
+
+def _trainer(context: Context, setting_of: SettingOf) -> Trainer:
+    return setting_of(context.run_config).trainer_of(int(context.node_config["partition-id"]))
+
+
+def _arrays(content: RecordDict) -> Arrays:
+    record = next(iter(content.array_records.values()))
+    return {name: array.numpy() for name, array in record.items()}
 
 
 def _array_record(arrays: Arrays) -> ArrayRecord:

@@ -22,6 +22,8 @@ from simulation.nodes.messages import Order, Product
 from simulation.nodes.update_check import root_of
 
 DurationUs = Callable[[NodeId, Order], int]
+Announce = Callable[[NodeId, Order], None]
+"""Tells whoever computes that a hospital has begun to work on an order."""
 
 PRIVACY_RECORD = "privacy"
 """The config record in which a ClientApp declares the privacy of its update, in whole numbers."""
@@ -51,15 +53,19 @@ class FlowerLearner:
         context: Context,
         streams: Streams,
         duration_us: DurationUs,
+        announce: Announce,
     ) -> None:
         self._hospital = hospital
         self._app = app
         self._context = context
         self._streams = streams
         self._duration_us = duration_us
+        self._announce = announce
 
     def begin(self, order: Order) -> _Job:
         """Start on an order; its virtual duration comes from the cost model."""
+        if order.trains:
+            self._announce(self._hospital, order)
         return _Job(self, order, self._duration_us(self._hospital, order))
 
     def work(self, order: Order) -> Product:

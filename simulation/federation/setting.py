@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from simulation.base.ids import HospitalId
 from simulation.base.tensors import Arrays
 from simulation.federation.params import FederationParams
+from simulation.learning.engines.task import Engine
 from simulation.learning.train import Trainer
 
 TrainerOf = Callable[[HospitalId], Trainer]
@@ -29,8 +30,15 @@ class Setting:
     """The model that round 1 starts from."""
     trainer_of: TrainerOf
     """The private learner of a hospital; each app instance asks for its own hospital only."""
+    engine: Engine | None = None
+    """Who carries out the trainings; none when each hospital does when its result is needed."""
     notes: tuple[str, ...] = ()
     """What belongs beside every result, e.g. that normalisation was not private."""
+
+    def close(self) -> None:
+        """End the run's engine."""
+        if self.engine is not None:
+            self.engine.close()
 
 
 _bound: ContextVar[Setting | None] = ContextVar("setting", default=None)

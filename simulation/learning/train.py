@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from simulation.base.ids import HospitalId, hospital_name
 from simulation.base.rng import Streams
-from simulation.base.tensors import model_root
+from simulation.base.tensors import Arrays
 from simulation.learning.cost import hospital_speed, training_us
+from simulation.learning.engines.task import Engine, Task
 from simulation.learning.metrics import Scores
-from simulation.learning.models import build_model, load_arrays, model_arrays
+from simulation.learning.models import build_model, load_arrays, model_arrays, refuse_coupled
 from simulation.learning.params import (
     ComputeParams,
     DpSgdParams,
@@ -36,8 +36,6 @@ from simulation.learning.params import (
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
 from simulation.learning.update import ModelUpdate, Spend
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 class BudgetSpent(ValueError):
@@ -63,26 +61,26 @@ class Trainer:
         _settle_torch()
         self.hospital: HospitalId = shard.hospital
         self.plan: PrivacyPlan | None = None
-        self._shard = shard
-        self._training = training
+        self.engine: Engine | None = None
+        self.shard = shard
+        self.model = model
+        self.training = training
         self._rounds = rounds
         self._targeted = False
         self._streams = self._private_streams = streams
-        self._module = build_model(model, len(shard.features), seed=0)
+        self.module = build_model(model, len(shard.features), seed=0)
         self._per_record: nn.Module | None = None
         if isinstance(privacy, DpSgdParams):
             self.plan = plan(privacy, training, len(shard.train_y), rounds, shard.hospital)
             self._targeted = privacy.epsilon is not None
-            from simulation.learning.dpsgd import record_gradients
-
-            self._per_record = record_gradients(build_model(model, len(shard.features), 0))
+            refuse_coupled(self.module)
             if privacy.secure_rng:
                 self._private_streams = Streams(int.from_bytes(os.urandom(32), "big"))
 
     @property
     def examples(self) -> int:
         """Training records of this hospital."""
-        return len(self._shard.train_y)
+        return len(self.shard.train_y)
 
     def train(
         self,
@@ -100,29 +98,48 @@ class Trainer:
             BudgetSpent: when there is an ε target and the planned rounds are used up.
             ValueError: when the arrays are not those of the model.
         """
+        if self.plan is not None:
+            self._check_budget(self.plan, history)
+        task = Task(arrays, round, proximal_mu)
+        return self.compute(task) if self.engine is None else self.engine.result(self, task)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker process: without the engine, and without Opacus's hooks, made anew there."""
+        return {**self.__dict__, "engine": None, "_per_record": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _settle_torch()
+        self.__dict__.update(state)
+
+    def begin(self, task: Task) -> None:
+        """Tell the engine, if there is one, that this training will be asked for."""
+        if self.engine is not None:
+            self.engine.begin(self, task)
+
+    def compute(self, task: Task) -> ModelUpdate:
+        """The training itself, by the reference implementation; the account is not looked at."""
         if self.plan is None:
-            return self._train_plainly(arrays, round, proximal_mu)
-        self._check_budget(self.plan, history)
-        return self._train_privately(self.plan, arrays, round, proximal_mu)
+            return self._train_plainly(task.arrays, task.round, task.proximal_mu)
+        return self._train_privately(self.plan, task)
 
     def scores(self, arrays: Arrays, split: Literal["train", "test"] = "test") -> Scores:
         """True labels and predicted probabilities of this hospital's rows, shape (rows,) each."""
-        load_arrays(self._module, arrays)
-        shard = self._shard
+        load_arrays(self.module, arrays)
+        shard = self.shard
         x, y = (shard.test_x, shard.test_y) if split == "test" else (shard.train_x, shard.train_y)
         with torch.no_grad():
-            logits = self._module(torch.from_numpy(x.copy())).squeeze(-1)
+            logits = self.module(torch.from_numpy(x.copy())).squeeze(-1)
         return y, torch.sigmoid(logits.double()).numpy()
 
     def training_us(self, compute: ComputeParams) -> int:
         """Virtual duration of one round at this hospital, in microseconds."""
         private = self.plan is not None
-        batch = min(self._training.batch_size, self.examples)
+        batch = min(self.training.batch_size, self.examples)
         return training_us(
             compute,
-            steps=self._training.steps(self.examples),
+            steps=self.training.steps(self.examples),
             batch_size=batch,
-            parameters=sum(p.numel() for p in self._module.parameters()),
+            parameters=sum(p.numel() for p in self.module.parameters()),
             private=private,
             speed=hospital_speed(compute, self.hospital, self._streams),
         )
@@ -130,14 +147,14 @@ class Trainer:
     # ---- without differential privacy -----------------------------------------------------------
 
     def _train_plainly(self, arrays: Arrays, number: int, mu: float) -> ModelUpdate:
-        module = self._module
+        module = self.module
         load_arrays(module, arrays)
         optimizer = self._sgd(module)
         pull = _proximal(module, mu)
         x, y = self._tensors()
-        steps = self._training.steps(self.examples)
+        steps = self.training.steps(self.examples)
         rng = self._streams.stream("learning", "batches", self.hospital, number)
-        for rows in _shuffled(rng, self.examples, self._training.batch_size, steps):
+        for rows in _shuffled(rng, self.examples, self.training.batch_size, steps):
             optimizer.zero_grad()
             _loss(module, x[rows], y[rows], "mean").backward()
             pull()
@@ -146,34 +163,43 @@ class Trainer:
 
     # ---- with differential privacy --------------------------------------------------------------
 
-    def _train_privately(
-        self, planned: PrivacyPlan, arrays: Arrays, number: int, mu: float
-    ) -> ModelUpdate:
-        from simulation.learning.dpsgd import KeyedOptimizer
+    def _train_privately(self, planned: PrivacyPlan, task: Task) -> ModelUpdate:
+        # An engine may do without Opacus, whose import takes as long as all of PyTorch's.
+        from simulation.learning.dpsgd import KeyedOptimizer, record_gradients
 
+        if self._per_record is None:
+            self._per_record = record_gradients(
+                build_model(self.model, len(self.shard.features), 0)
+            )
         wrapped = self._per_record
-        assert wrapped is not None, "built together with the plan"
         module: nn.Module = wrapped._module  # pyright: ignore[reportPrivateUsage, reportAssignmentType]
-        load_arrays(module, arrays)
-        # The name holds all that the update depends on, so that two updates of one round from
-        # different models never share their noise and cannot be subtracted.
-        name = ("learning", self.hospital, number, model_root(arrays).hex(), repr(mu))
+        load_arrays(module, task.arrays)
+        sampling, noise = self.draws(task)
         optimizer = KeyedOptimizer(
             self._sgd(module),
             planned,
             expected_batch=planned.sampling_rate * self.examples,
-            noise=self._private_streams.stream(*name, "noise"),
-            after_noise=_proximal(module, mu),
+            noise=noise,
+            after_noise=_proximal(module, task.proximal_mu),
         )
         x, y = self._tensors()
         x.requires_grad_()  # else the hooks warn at the first layer, which has no gradient to pass
-        rng = self._private_streams.stream(*name, "sampling")
-        for rows in _poisson(rng, self.examples, planned.sampling_rate, planned.steps):
+        for rows in _poisson(sampling, self.examples, planned.sampling_rate, planned.steps):
             optimizer.zero_grad(set_to_none=True)
             _loss(wrapped, x[rows], y[rows], "sum").backward()
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return ModelUpdate(model_arrays(module), self.examples, planned.steps, planned.release)
+
+    def draws(self, task: Task) -> tuple[np.random.Generator, np.random.Generator]:
+        """Fresh generators of a private training's batches and of its noise.
+
+        Their name holds all that the update depends on, so that two updates of one round from
+        different models never share their noise and cannot be subtracted.
+        """
+        name = ("learning", self.hospital, task.round, task.root.hex(), repr(task.proximal_mu))
+        streams = self._private_streams
+        return streams.stream(*name, "sampling"), streams.stream(*name, "noise")
 
     def _check_budget(self, planned: PrivacyPlan, history: Sequence[Spend]) -> None:
         done = sum(spend.steps for spend in history)
@@ -186,14 +212,14 @@ class Trainer:
     def _sgd(self, module: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             module.parameters(),
-            lr=self._training.learning_rate,
-            momentum=self._training.momentum,
+            lr=self.training.learning_rate,
+            momentum=self.training.momentum,
         )
 
     def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
         return (
-            torch.tensor(self._shard.train_x),
-            torch.tensor(self._shard.train_y, dtype=torch.float32),
+            torch.tensor(self.shard.train_x),
+            torch.tensor(self.shard.train_y, dtype=torch.float32),
         )
 
 

@@ -18,6 +18,7 @@ from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
 from simulation.base.tensors import Arrays
 from simulation.config.experiment import Experiment
+from simulation.federation.announce import Announcer
 from simulation.federation.codec import declared_examples
 from simulation.federation.grid import SimGrid
 from simulation.federation.identity import hospital_context, server_context
@@ -25,6 +26,7 @@ from simulation.federation.learner import FlowerLearner
 from simulation.federation.loading import load_client_app, load_server_app
 from simulation.federation.setting import Setting, bound
 from simulation.learning.cost import hospital_speed, training_us
+from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
 from simulation.learning.metrics import METRICS, evaluate
 from simulation.learning.models import build_model, model_arrays, parameter_count
@@ -77,6 +79,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         hospitals=len(trainers),
         initial=model_arrays(module),
         trainer_of=trainers.__getitem__,
+        engine=make_engine(experiment.engine, trainers),
         notes=federation.notes,
     )
 
@@ -106,6 +109,7 @@ class World:
         count = self.hospitals + 1
         self.network = Network(self.env, count, experiment.network, self.streams)
         self.nodes = [Node(self.env, i, self.network, experiment.crypto) for i in range(count)]
+        self._announce = Announcer(setting)
         self.couriers = [Courier(node, experiment.unreliable) for node in self.nodes]
         self.vault = self._make_vault()
         self.ledgers = self._make_ledgers()
@@ -161,7 +165,9 @@ class World:
 
     def _hospital(self, hospital: HospitalId, outbox: Outbox | None) -> Hospital:
         context = hospital_context(hospital, self.hospitals)
-        learner = FlowerLearner(hospital, self.client_app, context, self.streams, self._duration_us)
+        learner = FlowerLearner(
+            hospital, self.client_app, context, self.streams, self._duration_us, self._announce
+        )
         ledger = self.experiment.ledger
         everyone = isinstance(ledger, CommitLedger) and ledger.verifiers == "all"
         others = [h for h in range(self.hospitals) if h != hospital] if everyone else []
@@ -219,10 +225,8 @@ class World:
         scores = {h: self.setting.trainer_of(h).scores(arrays) for h in range(self.hospitals)}
         found = evaluate(scores)
         for scope, values in found.items():
-            for metric in METRICS:
-                if metric in values:
-                    event = Measured(self.env.now, number, scope, metric, values[metric])
-                    self.record(event)
+            for metric in (name for name in METRICS if name in values):
+                self.record(Measured(self.env.now, number, scope, metric, values[metric]))
         return found["pooled"]
 
     # ---- the run --------------------------------------------------------------------------------
@@ -239,6 +243,7 @@ class World:
             self._play()
             invariants = self._judge()
         finally:
+            self.setting.close()
             if self.ledgers is not None:
                 self.ledgers.close()
         events = self.recorder.events
