@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
+from multiprocessing import get_context
 
 from simulation.consensus.broken import broken_subject
 from simulation.consensus.soak import SoakResult, Subject, draw_plan, run_seed, shrink
@@ -78,7 +79,8 @@ def soak(
         for chunk in chunks:
             yield from _run(protocol, broken, chunk)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    # Fresh processes: a fork of one in which a library has started threads may hang for ever.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         flying: deque[Future[list[SeedReport]]] = deque()
         try:
             for chunk in chunks:
