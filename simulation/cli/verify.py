@@ -28,10 +28,13 @@ def verify(run: Run, json: Json = False) -> int:
         f"{report.run}: {report.files} files, {report.copies} ledger copies, "
         f"{report.blocks} blocks, {report.certificates} certificates, "
         f"{report.transactions} transactions, "
-        f"{report.rounds} rounds, {report.openings} openings, {report.objects} vault objects"
+        f"{report.rounds} rounds, {report.openings} openings, "
+        f"{report.aggregates} aggregates computed again, {report.objects} vault objects"
     )
     if report.chain_id is not None:
         print(f"chain {report.chain_id}")
+    for entry in report.evidence:
+        print(f"evidence on the ledger: {entry}")
     for finding in report.findings:
         where = [] if finding.height is None else [f"height {finding.height}"]
         where += [] if finding.hospital is None else [finding.hospital]

@@ -24,7 +24,7 @@ from simulation.network.params import NetworkParams
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
 from simulation.nodes.loads import Load, NoLoad, WorkloadParams
-from simulation.nodes.params import CommitLedger, LedgerParams
+from simulation.nodes.params import CommitRevealLedger, LedgerParams
 from simulation.records.params import DataParams, NaturalParams, PartitionParams
 
 MAX_HOSPITALS = 10_000
@@ -64,7 +64,7 @@ class Experiment:
     federation: FederationParams = FederationParams()
     """Rounds, aggregation strategy, deadline, and the Flower apps to run."""
 
-    ledger: LedgerParams = CommitLedger()
+    ledger: LedgerParams = CommitRevealLedger()
     """What of a round goes to the ledger; ``none`` is plain federated learning."""
 
     consensus: ConsensusParams = PbftParams()

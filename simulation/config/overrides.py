@@ -48,7 +48,7 @@ def _write(document: Document, path: tuple[str, ...], value: object, text: str) 
             _place(document, path[:depth], f"--set {text}")
         inner = section[key]
         if isinstance(inner, str):
-            # The file says `ledger: commit`, which is short for `ledger: {kind: commit}`.
+            # The file says `ledger: hash_only`, short for `ledger: {kind: hash_only}`.
             inner = section[key] = {KIND: inner}
         if not isinstance(inner, dict):
             raise ConfigError(

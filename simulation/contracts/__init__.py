@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulation.contracts.membership import MembershipContract
+from simulation.contracts.privacy import PrivacyContract
 from simulation.contracts.task import TaskContract
 from simulation.ledger.runtime import Contract
 
 
 def default_contracts() -> Mapping[str, Contract]:
     """The contracts of a federation by the first part of their transactions' kinds."""
-    return {"membership": MembershipContract(), "task": TaskContract()}
+    return {
+        "membership": MembershipContract(),
+        "privacy": PrivacyContract(),
+        "task": TaskContract(),
+    }

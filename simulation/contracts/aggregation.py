@@ -24,16 +24,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.base.digest import Digest
-from simulation.base.encoding import encode
+from simulation.base.encoding import Value, encode
 from simulation.base.ids import HospitalId
 from simulation.base.merkle import merkle_root
-from simulation.base.tensors import model_root
+from simulation.base.tensors import decode_model, encode_model
 
 SCALE_BITS = 24
 LIMIT = 1 << 15
@@ -42,6 +43,10 @@ MAX_WEIGHT = 1 << 23
 
 Integers = Mapping[str, NDArray[np.int64]]
 """A quantised model: parameter name to int64 array."""
+
+
+Input = tuple[HospitalId, int, Digest]
+"""Hospital, weight and the root of its update as sent, which determines the quantised integers."""
 
 
 class AggregationError(ValueError):
@@ -91,6 +96,61 @@ class FixedTrimmedMean:
 Rule = Union[FixedFedAvg, FixedMedian, FixedTrimmedMean]
 
 
+def rule_of(value: Value) -> Rule | None:
+    """The rule that a task's parameters name; None for one that replicas cannot recompute.
+
+    Raises:
+        ValueError: when the value names no rule.
+    """
+    match value:
+        case None:
+            return None
+        case {"kind": "fedavg"}:
+            return FixedFedAvg()
+        case {"kind": "median"}:
+            return FixedMedian()
+        case {"kind": "trimmed_mean", "trim": int(trim)}:
+            return FixedTrimmedMean(trim=trim)
+        case _:
+            raise ValueError(f"rule: {value!r} is no rule of aggregation")
+
+
+def described(rule: Rule | None) -> Value:
+    """A rule as a value for a task's parameters; `rule_of` reads it."""
+    if isinstance(rule, FixedTrimmedMean):
+        return {"kind": rule.kind, "trim": rule.trim}
+    return None if rule is None else {"kind": rule.kind}
+
+
+def least_updates(rule: Rule | None) -> int:
+    """How many updates a rule needs."""
+    return 2 * rule.trim + 1 if isinstance(rule, FixedTrimmedMean) else 1
+
+
+# ---- whole models -------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def aggregate_models(rule: Rule, rows: tuple[tuple[HospitalId, int, bytes], ...]) -> bytes:
+    """Canonical bytes of the aggregate of (hospital, weight, canonical bytes of its update).
+
+    Elements come back in the updates' own element types. All who compute it in a process share one
+    computation, since it is a function of its arguments; hosts charge each of them.
+
+    Raises:
+        AggregationError: for the reasons of `quantise` and `aggregate`.
+        EncodingError: when an update is not the canonical form of a model.
+    """
+    models = [(hospital, weight, decode_model(data)) for hospital, weight, data in rows]
+    result = aggregate(rule, [Update(h, quantise(arrays), w) for h, w, arrays in models])
+    types = {name: array.dtype.name for name, array in models[0][2].items()}
+    for hospital, _, arrays in models:
+        if {name: array.dtype.name for name, array in arrays.items()} != types:
+            raise AggregationError(f"hospital {hospital}: other element types than the first")
+    finished = {n: dequantise({n: array}, types[n])[n] for n, array in result.items()}
+    return encode_model(finished)
+
+
 # ---- quantised models ---------------------------------------------------------------------------
 
 
@@ -126,13 +186,12 @@ def dequantise(arrays: Integers, dtype: str = "float32") -> dict[str, NDArray[An
     }
 
 
-def inputs_root(updates: Sequence[Update]) -> Digest:
-    """RFC 6962 root over ``cbor([hospital, weight, model root])`` in the order of hospitals.
+def inputs_root(inputs: Sequence[Input]) -> Digest:
+    """RFC 6962 root over ``cbor([hospital, weight, update root])`` in the order of hospitals.
 
     With the rule it determines the result, whoever computes it.
     """
-    ordered = _ordered(updates)
-    return merkle_root([encode([u.hospital, u.weight, model_root(u.arrays)]) for u in ordered])
+    return merkle_root([encode(list(row)) for row in sorted(inputs)])
 
 
 def aggregate(rule: Rule, updates: Sequence[Update]) -> dict[str, NDArray[np.int64]]:

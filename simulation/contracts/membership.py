@@ -38,6 +38,15 @@ def role_of(state: Reader, member: NodeId) -> str | None:
             return None
 
 
+def key_of(state: Reader, member: NodeId) -> bytes | None:
+    """The member's encoded public key, or None for somebody who is no member."""
+    match state.get(member_key(member)):
+        case {"key": bytes(key)}:
+            return key
+        case _:
+            return None
+
+
 def last_sequence(state: Reader, member: NodeId) -> int:
     """The last sequence number that the member has used; 0 before its first transaction."""
     match state.get(sequence_key(member)):

@@ -1,69 +1,95 @@
-"""The federated task: one round after another, each opened, committed to, and closed once.
+"""The federated task: one round after another, each a state machine that every replica runs.
 
-    task.open       coordinator   cites the model that the round starts from and who may take part
-    task.commit     hospital      a salted commitment to its update; one per hospital and round
-    task.aggregate  coordinator   opens the commitments that it used and names the resulting model
+    task.open          coordinator   cites the model that the round starts from, and who takes part
+    task.commit        hospital      a salted commitment to its update; one per hospital and round
+    task.decline       hospital      sits the round out, and says why
+    task.seal          any member    a tick: ends the commitments when their deadline has passed
+    task.reveal        hospital      opens its commitment; f + 1 replicas vouch for the bytes
+    task.close_reveal  any member    a tick: ends the reveals when their deadline has passed
+    task.aggregate     coordinator   proposes the resulting model, over exactly the revealed updates
+    task.confirm       replica       the root of the result that it has computed itself
+
+    open ─all have answered─► sealed ─all have revealed─► revealed ─► proposed ─► closed or void
 
 The coordinator decides nothing that the contract cannot check: a round starts from the model that
-the last one ended with, and an aggregate may use only updates whose openings give the commitments
-that *this ledger* stored. An aggregate of nothing closes the round void and leaves the model as it
-was.
+the last one ended with, an aggregate names the inputs that the ledger knows, and where the task has
+a rule in integers it stands only when a quorum of replicas has computed the same root. Fewer
+updates than the task wants make a round void, which leaves the model as it was.
 
-State: ``task/parameters`` (from the genesis), ``task/status``, ``task/round/<r>``,
-``task/round/<r>/commit/<hospital>``, ``task/round/<r>/aggregate``.
+Under ``hash_only``, the ablation, a commitment is the update's bare root: there is no salt, no
+identity, no seal and no reveal, and the coordinator picks which commitments it uses.
 
-Source: the project's protocol, section 3, with the commitments opened by the aggregate itself.
+State: ``task/parameters`` and ``task/committee`` (from the genesis), ``task/status``,
+``task/round/<r>`` and below it ``commit``, ``decline``, ``reveal``, ``aggregate``, ``confirm``.
+
+Source: the project's protocol, section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from simulation.base.digest import DIGEST_BYTES, Digest
+from simulation.base.digest import Digest
 from simulation.base.encoding import Value
+from simulation.contracts import aggregates, privacy, reveals
+from simulation.contracts.aggregation import MAX_WEIGHT
+from simulation.contracts.evidence import Evidence, accuse, is_quarantined
+from simulation.contracts.fields import digest, natural, require_keys, require_role, rows, text
 from simulation.contracts.membership import role_of
+from simulation.contracts.phases import (
+    enter,
+    is_over,
+    move_on,
+    open_round,
+    put_round,
+    put_status,
+)
 from simulation.contracts.rounds import (
+    COMMITTEE_KEY,
+    OPEN,
     PARAMETERS_KEY,
     SALT_BYTES,
-    STATUS_KEY,
+    SEALED,
     Aggregate,
     Commit,
     Opening,
+    Parameters,
     RoundState,
     Status,
-    aggregate_key,
     commit_key,
     commit_of,
     commitment,
+    decline_key,
     initial_root,
+    parameters,
+    parameters_of,
     read_round,
-    round_key,
     status,
     task_name,
 )
 from simulation.ledger.genesis import Genesis
-from simulation.ledger.runtime import Context, Rejected
+from simulation.ledger.runtime import Context, Recorded, Rejected
 from simulation.ledger.state import Journal
-from simulation.ledger.value import is_natural
 
 __all__ = [
-    "SALT_BYTES", "Aggregate", "Commit", "Opening", "RoundState", "Status", "TaskContract",
-    "commit_of", "commitment", "initial_root",
-    "require_parameters", "round", "status", "task_name",
+    "SALT_BYTES", "Aggregate", "Commit", "Opening", "Parameters", "RoundState", "Status",
+    "TaskContract", "commit_of", "commitment", "initial_root", "parameters", "require_parameters",
+    "round", "status", "task_name",
 ]  # fmt: skip
 
-MAX_TEXT = 128
-"""Longest content address, sampler name or accountant name, in characters."""
-
-_DP_COUNTS = ("epsilon_e6", "sigma_e6", "sampling_e6", "steps")
-_DP_NAMES = ("sampler", "accountant")
-_DP_OPTIONAL = ("delta_e12",)
+Action = Callable[[Journal, Context, Mapping[str, Value]], None]
 
 round = read_round  # noqa: A001 -- read at call sites as task.round(copy, r)
 
-# ---- the contract -------------------------------------------------------------------------------
+
+def require_parameters(genesis: Genesis) -> Digest | None:
+    """The initial root of the genesis task, when its parameters make sense.
+
+    Raises:
+        ValueError: as `simulation.contracts.rounds.parameters_of`.
+    """
+    return parameters_of(genesis).initial_root
 
 
 @dataclass(frozen=True)
@@ -78,51 +104,31 @@ class TaskContract:
         """
         root = require_parameters(genesis)
         state.put(PARAMETERS_KEY, genesis.task)
-        _put_status(state, Status(0, False, root))
+        state.put(COMMITTEE_KEY, {"replicas": genesis.replicas, "quorum": genesis.quorum})
+        put_status(state, Status(0, False, root))
 
     def call(
         self, state: Journal, context: Context, action: str, body: Mapping[str, Value]
     ) -> None:
-        """Perform ``open``, ``commit`` or ``aggregate``.
+        """Perform one of the actions above.
 
         Raises:
             Rejected: with the code of the first rule that the transaction breaks.
         """
-        match action:
-            case "open":
-                _require_role(context, "coordinator")
-                _open(state, body)
-            case "commit":
-                _require_role(context, "hospital")
-                _commit(state, context, body)
-            case "aggregate":
-                _require_role(context, "coordinator")
-                _close(state, context, body)
-            case _:
-                raise Rejected("unknown-kind")
+        known = _ACTIONS.get(action)
+        if known is None:
+            raise Rejected("unknown-kind")
+        role, perform = known
+        if role is not None:
+            require_role(context, role)
+        perform(state, context, body)
 
 
-def require_parameters(genesis: Genesis) -> Digest | None:
-    """The initial root of the genesis task, whose other parameters are free.
-
-    Raises:
-        ValueError: when the task lacks ``name`` (text) or ``initial_root`` (32 bytes, or null when
-            the initial model is the server app's own affair).
-    """
-    match genesis.task:
-        case {"name": str(), "initial_root": None | bytes() as root} if (
-            root is None or len(root) == DIGEST_BYTES
-        ):
-            return root
-        case _:
-            raise ValueError("task: needs name (text) and initial_root (32 bytes or null)")
-
-
-def _open(state: Journal, body: Mapping[str, Value]) -> None:
-    _require_keys(body, ("round", "base_root", "eligible"))
-    number, base_root = _natural(body["round"]), _digest(body["base_root"])
-    eligible = [_natural(hospital) for hospital in _rows(body["eligible"])]
-    if not eligible or eligible != sorted(set(eligible)):
+def _open(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
+    require_keys(body, ("round", "base_root", "eligible"))
+    number, base_root = natural(body["round"]), digest(body["base_root"])
+    eligible = tuple(natural(hospital) for hospital in rows(body["eligible"]))
+    if not eligible or list(eligible) != sorted(set(eligible)):
         raise Rejected("malformed")
     now = status(state)
     if now.is_open:
@@ -133,150 +139,120 @@ def _open(state: Journal, body: Mapping[str, Value]) -> None:
         raise Rejected("wrong-base")
     if any(role_of(state, hospital) != "hospital" for hospital in eligible):
         raise Rejected("not-a-hospital")
-    _put_status(state, Status(number, True, base_root))
-    _put_round(state, number, "open", base_root, eligible)
-
-
-def _commit(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
-    _require_keys(body, ("round", "commitment", "base_root", "nbytes", "examples", "dp"))
-    number, base_root = _natural(body["round"]), _digest(body["base_root"])
-    value: dict[str, Value] = {
-        "commitment": _digest(body["commitment"]),
-        "nbytes": _natural(body["nbytes"]),
-        "examples": _natural(body["examples"]),
-        "dp": _privacy_claim(body["dp"]),
-        "height": context.height,
-    }
-    current = _open_round(state, number)
-    if context.sender not in current.eligible:
-        raise Rejected("not-eligible")
-    if base_root != current.base_root:
-        raise Rejected("wrong-base")
-    key = commit_key(number, context.sender)
-    if state.get(key) is not None:
-        raise Rejected("duplicate-commit")
-    state.put(key, value)
-
-
-def _close(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
-    _require_keys(body, ("round", "openings", "out_root", "out_cid"))
-    number, out_root = _natural(body["round"]), _digest(body["out_root"])
-    openings = [_opening(row) for row in _rows(body["openings"])]
-    hospitals = [opening.hospital for opening in openings]
-    if hospitals != sorted(set(hospitals)):
-        raise Rejected("malformed")
-    out_cid = _text(body["out_cid"])
-    current = _open_round(state, number)
-    task = task_name(state)
-    for opening in openings:
-        stored = current.commits.get(opening.hospital)
-        if stored is None:
-            raise Rejected("no-commit")
-        opened = commitment(
-            context.chain,
-            task,
-            number,
-            current.base_root,
-            opening.hospital,
-            opening.update_root,
-            opening.salt,
-        )
-        if opened != stored.commitment:
-            raise Rejected("opening-mismatch")
-    if not openings and out_root != current.base_root:
-        raise Rejected("void-changes-model")
-    value: dict[str, Value] = {
-        "openings": [
-            {"hospital": o.hospital, "update_root": o.update_root, "salt": o.salt, "cid": o.cid}
-            for o in openings
-        ],
-        "out_root": out_root,
-        "out_cid": out_cid,
-        "height": context.height,
-    }
-    state.put(aggregate_key(number), value)
-    word = "closed" if openings else "void"
-    _put_round(state, number, word, current.base_root, current.eligible)
-    _put_status(state, Status(number, False, out_root))
-
-
-# ---- writes and checks ---------------------------------------------------------------------------
-
-
-def _put_status(state: Journal, now: Status) -> None:
-    state.put(STATUS_KEY, {"round": now.round, "open": now.is_open, "root": now.root})
-
-
-def _put_round(
-    state: Journal, number: int, word: str, base_root: Digest, eligible: Sequence[int]
-) -> None:
-    state.put(
-        round_key(number), {"status": word, "base_root": base_root, "eligible": list(eligible)}
+    put_status(state, Status(number, True, base_root))
+    put_round(
+        state, number, OPEN, base_root, eligible, context.height, context.time_us, commits_root=None
     )
 
 
-def _open_round(state: Journal, number: int) -> RoundState:
-    found = read_round(state, number)
-    if found is None or found.status != "open":
-        raise Rejected("round-not-open")
-    return found
-
-
-def _require_role(context: Context, role: str) -> None:
-    if context.role != role:
-        raise Rejected("wrong-role")
-
-
-def _require_keys(body: Mapping[str, Value], names: tuple[str, ...]) -> None:
-    if sorted(body) != sorted(names):
+def _commit(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
+    require_keys(body, ("round", "commitment", "base_root", "nbytes", "examples", "dp", "cid"))
+    number, base_root = natural(body["round"]), digest(body["base_root"])
+    claim, examples = privacy.claim_of(body["dp"]), natural(body["examples"])
+    value: dict[str, Value] = {
+        "commitment": digest(body["commitment"]),
+        "nbytes": natural(body["nbytes"]),
+        "examples": examples,
+        "dp": claim,
+        "cid": None if body["cid"] is None else text(body["cid"]),
+        "height": context.height,
+        "transaction": context.transaction,
+    }
+    known, me = parameters(state), context.sender
+    if (value["cid"] is None) != (known.protocol == "commit_reveal"):
         raise Rejected("malformed")
+    first = commit_of(state, number, me)
+    if first is not None and first.commitment != value["commitment"]:
+        _equivocation(state, context, number, first)
+    current = _committing(state, context, number, base_root)
+    # No round can then be too heavy for the integers, whoever takes part.
+    if known.rule is not None and not 1 <= examples <= MAX_WEIGHT // len(current.eligible):
+        raise Rejected("weight-out-of-range")
+    try:
+        privacy.reserve(state, known.name, me, claim)
+    except Recorded as refusal:
+        state.put(decline_key(number, me), refusal.code)
+        move_on(state, context, number)
+        raise
+    state.put(commit_key(number, me), value)
+    if known.protocol == "hash_only":
+        privacy.spend(state, me)
+    else:
+        move_on(state, context, number)
 
 
-def _natural(value: Value) -> int:
-    if not is_natural(value):
-        raise Rejected("malformed")
-    return cast(int, value)
+def _equivocation(state: Journal, context: Context, number: int, first: Commit) -> None:
+    """Keep the pair of signed transactions, whenever the second one comes.
+
+    Raises:
+        Recorded: always.
+    """
+    me = context.sender
+    if not is_quarantined(state, me):
+        proof: dict[str, Value] = {"first": first.transaction, "second": context.transaction}
+        entry = Evidence(me, "equivocation", number, context.height, proof)
+        accuse(state, entry, quarantine=True)
+        move_on(state, context, number)
+    raise Recorded("equivocation")
 
 
-def _digest(value: Value) -> Digest:
-    if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
-        raise Rejected("malformed")
-    return value
+def _committing(state: Journal, context: Context, number: int, base_root: Digest) -> RoundState:
+    """The round, when the sender may commit to it now."""
+    current = open_round(state, number, OPEN)
+    if context.sender not in current.eligible:
+        raise Rejected("not-eligible")
+    if is_quarantined(state, context.sender):
+        raise Rejected("quarantined")
+    if base_root != current.base_root:
+        raise Rejected("wrong-base")
+    if context.sender in current.commits:
+        raise Rejected("duplicate-commit")
+    if context.sender in current.declined:
+        raise Rejected("declined")
+    if is_over(state, context, current):
+        raise Rejected("too-late")
+    return current
 
 
-def _text(value: Value) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-        raise Rejected("malformed")
-    return value
+def _decline(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
+    require_keys(body, ("round", "reason"))
+    number, reason = natural(body["round"]), text(body["reason"])
+    current = open_round(state, number, OPEN)
+    if context.sender not in current.eligible:
+        raise Rejected("not-eligible")
+    if context.sender in current.commits or context.sender in current.declined:
+        raise Rejected("already-answered")
+    state.put(decline_key(number, context.sender), reason)
+    move_on(state, context, number)
 
 
-def _rows(value: Value) -> Sequence[Value]:
-    if not isinstance(value, (list, tuple)):
-        raise Rejected("malformed")
-    return value
+def _seal(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
+    _tick(state, context, body, OPEN)
 
 
-def _opening(row: Value) -> Opening:
-    if not isinstance(row, Mapping):
-        raise Rejected("malformed")
-    _require_keys(row, ("hospital", "update_root", "salt", "cid"))
-    hospital, salt = _natural(row["hospital"]), row["salt"]
-    if not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
-        raise Rejected("malformed")
-    return Opening(hospital, _digest(row["update_root"]), salt, _text(row["cid"]))
+def _close_reveal(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
+    _tick(state, context, body, SEALED)
 
 
-def _privacy_claim(value: Value) -> Value:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise Rejected("malformed")
-    required = {*_DP_COUNTS, *_DP_NAMES}
-    if not required <= set(value) <= required | set(_DP_OPTIONAL):
-        raise Rejected("malformed")
-    for name in value:
-        if name in _DP_NAMES:
-            _text(value[name])
-        else:
-            _natural(value[name])
-    return value
+def _tick(state: Journal, context: Context, body: Mapping[str, Value], phase: str) -> None:
+    require_keys(body, ("round",))
+    number = natural(body["round"])
+    if parameters(state).protocol == "hash_only":
+        raise Rejected("unknown-kind")
+    current = open_round(state, number, phase)
+    if not is_over(state, context, current):
+        raise Rejected("too-early")
+    enter(state, context, current)
+
+
+_ACTIONS: Mapping[str, tuple[str | None, Action]] = {
+    "open": ("coordinator", _open),
+    "commit": ("hospital", _commit),
+    "decline": ("hospital", _decline),
+    "seal": (None, _seal),
+    "reveal": ("hospital", reveals.reveal),
+    "close_reveal": (None, _close_reveal),
+    "aggregate": ("coordinator", aggregates.propose),
+    "confirm": ("hospital", aggregates.confirm),
+}
+"""Who may perform what; None is every member."""

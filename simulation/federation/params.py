@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+IN_INTEGERS = ("FixedFedAvg", "FixedMedian", "FixedTrimmedMean")
+"""Strategies whose aggregate every replica of the ledger can compute again."""
+
 STRATEGIES = (
+    *IN_INTEGERS,
     "FedAvg",
     "FedProx",
     "FedAdam",
@@ -18,7 +22,9 @@ STRATEGIES = (
     "MultiKrum",
     "Bulyan",
 )
-"""Flower's stock strategies that may be named; each keeps Flower's own argument names.
+"""Strategies that may be named. The first three work in integers, so that every replica of the
+ledger can compute their aggregate again and reject a false one. The others are Flower's own and
+keep Flower's argument names; what they make of the updates only the coordinator knows.
 
 Not QFedAvg, which wants each hospital's training loss: a number computed from private records that
 the privacy guarantee does not cover.
@@ -35,16 +41,19 @@ class FederationParams:
     rounds: int = 10
     """Training rounds."""
 
-    strategy: str = "FedAvg"
-    """Name of a stock Flower strategy, e.g. FedAvg, FedProx, FedAdam, FedMedian, Krum."""
+    strategy: str = "FixedFedAvg"
+    """FixedFedAvg, FixedMedian or FixedTrimmedMean (in integers: every replica recomputes the
+    aggregate), or a stock Flower strategy, e.g. FedAvg, FedProx, FedAdam, FedMedian, Krum."""
 
     strategy_args: Mapping[str, float | int | bool | str] = field(
         default_factory=dict[str, "float | int | bool | str"]
     )
-    """Arguments of the strategy by Flower's own names, e.g. ``proximal_mu: 0.1``."""
+    """Arguments of the strategy by Flower's own names, e.g. ``proximal_mu: 0.1``; FixedTrimmedMean
+    also takes ``trim``, how many values it drops at each end."""
 
     round_deadline_s: float = 3600.0
-    """Virtual seconds after which a round is closed with the updates that have arrived."""
+    """Virtual seconds after which a round goes on with the updates that have been committed (with
+    ``ledger: commit_reveal``), or have arrived."""
 
     min_updates: int = 1
     """Quorum of updates: with fewer accepted ones a round is void and the model stays as it was."""

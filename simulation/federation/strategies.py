@@ -1,4 +1,4 @@
-"""Stock Flower strategies by name, unchanged, with Flower's own argument names."""
+"""Strategies by name: Flower's own, unchanged, and those in integers, with Flower's arguments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from typing import Any
 from flwr.serverapp import strategy as stock
 from flwr.serverapp.strategy import Strategy
 
+from simulation.federation.fixed import FIXED
 from simulation.federation.params import FederationParams
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The strategy class of Flower with this name."""
-    return getattr(stock, name)
+    """The strategy class with this name: Flower's own, or one in integers."""
+    return FIXED.get(name) or getattr(stock, name)
+
+
+def _arguments(cls: type[Strategy]) -> dict[str, inspect.Parameter]:
+    """What a strategy's constructor takes; its parent's arguments too, where it hands them on."""
+    own = dict(inspect.signature(cls).parameters)
+    if any(p.kind is p.VAR_KEYWORD for p in own.values()):
+        inherited = inspect.signature(stock.FedAvg).parameters
+        own = {n: p for n, p in (*inherited.items(), *own.items()) if p.kind is not p.VAR_KEYWORD}
+    return own
 
 
 def check_strategy_args(params: FederationParams) -> None:
@@ -23,7 +33,7 @@ def check_strategy_args(params: FederationParams) -> None:
     Raises:
         ValueError: naming the argument and what would do.
     """
-    known = inspect.signature(strategy_class(params.strategy)).parameters
+    known = _arguments(strategy_class(params.strategy))
     for name, value in params.strategy_args.items():
         if name not in known:
             raise ValueError(
@@ -51,6 +61,6 @@ def build_strategy(params: FederationParams, hospitals: int, evaluate: bool) -> 
         "min_evaluate_nodes": 1,
     }
     cls = strategy_class(params.strategy)
-    known = inspect.signature(cls).parameters
+    known = _arguments(cls)
     given = {name: value for name, value in defaults.items() if name in known}
     return cls(**{**given, **params.strategy_args})

@@ -38,6 +38,13 @@ class Rejected(Exception):
         self.code = code
 
 
+class Recorded(Rejected):
+    """Raised by a contract: the transaction is refused, and what the contract wrote about it stays.
+
+    For attempts that history has to remember, such as a second, different signed commitment.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a contract may know besides the state and the transaction's body."""
@@ -179,7 +186,11 @@ class Runtime:
                 raise Rejected("expired")
             context = Context(chain, height, time_us, sender, role, transaction_id(data))
             journal = Journal(block)
-            self._call(journal, context, transaction)
+            try:
+                self._call(journal, context, transaction)
+            except Recorded:
+                block.absorb(journal)
+                raise
             block.absorb(journal)
         except Rejected as rejection:
             return Outcome(False, rejection.code)

@@ -1,8 +1,9 @@
 """The coordinator: it schedules and transports, and decides nothing.
 
-Flower's server role in the simulated world. It opens a round on the ledger, sends the orders,
-collects the replies until all are in or the deadline has passed, holds each update against its own
-ledger copy, and closes the round with the aggregate that the strategy has computed.
+Flower's server role in the simulated world. It opens a round on the ledger, sends the orders, ticks
+when a deadline has passed, collects the updates that the ledger says are revealed, holds each
+against its own ledger copy, and proposes the aggregate that the strategy has computed. Without a
+ledger, and under ``hash_only``, the replies that are in at the deadline are those that count.
 
 Source: the project's protocol, section 1 (trust) and section 3 (one round).
 """
@@ -18,22 +19,38 @@ import simpy
 from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
-from simulation.contracts.rounds import read_round, task_name
+from simulation.contracts.aggregation import inputs_root
+from simulation.contracts.rounds import (
+    ENDED,
+    OPEN,
+    PROPOSED,
+    SEALED,
+    commit_of,
+    parameters,
+    read_round,
+    round_status,
+)
+from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Order, Reply, is_training
 from simulation.nodes.node import Node
-from simulation.nodes.update_check import Declared, Verdict, check_update, root_of
+from simulation.nodes.shelf import Shelf
+from simulation.nodes.update_check import Declared, Layout, Verdict, root_of
 from simulation.trace.events import (
+    AggregateRefused,
     PhaseEnded,
     RoundClosed,
     RoundOpened,
-    UpdateChecked,
     UpdateLate,
 )
 from simulation.vault.store import Vault, cid_of
 
 Process = Generator[simpy.Event, Any, Any]
+
+
+LATE = ("too-late", "wrong-phase", "round-not-open")
+"""What the ledger says to a commitment that comes after the seal."""
 
 
 class ProtocolError(RuntimeError):
@@ -80,7 +97,8 @@ class TrainingRound:
 
     number: int
     base_root: Digest
-    openings: list[Value]
+    used: tuple[NodeId, ...]
+    """Hospitals whose updates the strategy was given."""
     rejected: int
     late: int
 
@@ -100,6 +118,8 @@ class Coordinator:
         min_updates: int = 1,
         ledger: LedgerService | None = None,
         vault: Vault | None = None,
+        conduct: CoordinatorConduct = HONEST_COORDINATOR,
+        layout: Layout | None = None,
         courier: Courier | None = None,
     ) -> None:
         self.node = node
@@ -108,7 +128,11 @@ class Coordinator:
         self.open_round: TrainingRound | None = None
         self._vault = vault
         self._record = record
-        self._declared = declared
+        self._conduct = conduct
+        self._seals = False
+        if ledger is not None:
+            self._shelf = Shelf(ledger, record, declared, vault, layout)
+            self._seals = parameters(ledger.copy).protocol == "commit_reveal"
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
@@ -138,20 +162,79 @@ class Coordinator:
             self._record(PhaseEnded(env.now, number, self.node.id, "consensus", start_us))
         deadline = -1 if deadline_us is None else env.now + deadline_us
         self._record(RoundOpened(env.now, number, len(work), base_root.hex()[:8], deadline))
+        if self.ledger is not None and self._seals:
+            return (yield from self._sealed_round(self.ledger, number, base_root, work))
         exchange: Exchange = yield from self.exchange(number, work, deadline_us)
         hospitals = sorted(exchange.replies)
         void = len(hospitals) < self._min_updates
         self.open_round = TrainingRound(
             number=number,
             base_root=base_root,
-            openings=[] if void else [_opening(exchange, h) for h in hospitals],
+            used=() if void else tuple(hospitals),
             rejected=len(exchange.refusals),
             late=len(exchange.expected) - len(hospitals) - len(exchange.refusals),
         )
         return {} if void else {h: exchange.replies[h] for h in hospitals}
 
+    def _sealed_round(
+        self,
+        ledger: LedgerService,
+        number: int,
+        base_root: Digest,
+        work: Mapping[NodeId, Assignment],
+    ) -> Process:
+        """Run a round whose commitments are sealed: the ledger says who is in it, and when."""
+        exchange = self._send(number, work)
+        ticking = self.node.env.process(self._tick(ledger, number))
+        waiting = (OPEN, SEALED)
+        yield ledger.when(lambda: round_status(ledger.copy, number) not in waiting)
+        exchange.closed = True
+        self._courier.forget(Order.kind, exchange.number)
+        state = read_round(ledger.copy, number)
+        assert state is not None, "the condition waited for holds"
+        known = parameters(ledger.copy)
+        openings = [state.openings[hospital] for hospital in sorted(state.openings)]
+        void = len(openings) < known.least_updates
+        replies: list[Reply] = []
+        if not void:
+            replies = yield from self._shelf.collect(state, openings)
+        yield ticking
+        rejected = len(state.declined) + len(state.withheld)
+        self.open_round = TrainingRound(
+            number=number,
+            base_root=base_root,
+            used=tuple(reply.hospital for reply in replies),
+            rejected=rejected,
+            late=len(work) - len(openings) - rejected,
+        )
+        return {reply.hospital: reply for reply in replies}
+
+    def _tick(self, ledger: LedgerService, number: int) -> Process:
+        """End the phases of a round whose deadline has passed; any member could.
+
+        A tick that comes too early by blocks is refused, but has made a block.
+        """
+        limits = parameters(ledger.copy).deadlines
+        if limits is None:
+            return
+        env = self.node.env
+        phases = ((OPEN, limits.commit_us, "seal"), (SEALED, limits.reveal_us, "close_reveal"))
+        for word, duration_us, action in phases:
+            state = read_round(ledger.copy, number)
+            if state is None or state.status != word:
+                continue
+            over = ledger.when(lambda word=word: round_status(ledger.copy, number) != word)
+            left_us = max(0, state.time_us + duration_us - env.now)
+            yield env.any_of([over, env.timeout(left_us)])
+            while round_status(ledger.copy, number) == word:
+                yield from ledger.submit(f"task.{action}", {"round": number})
+
     def close(self, model: bytes) -> Process:
-        """Close the round with the model that the strategy made of its replies."""
+        """Close the round with the model that the strategy made of its replies.
+
+        Raises:
+            ProtocolError: when the ledger does not take it.
+        """
         current = self.open_round
         assert current is not None, "close is called once after each training round"
         env, start_us, out_root = self.node.env, self.node.env.now, root_of(model)
@@ -159,15 +242,19 @@ class Coordinator:
         if self.ledger is not None:
             if self._vault is not None:
                 self._vault.put(model)
+            state = read_round(self.ledger.copy, current.number)
+            assert state is not None, "the round was opened"
+            used = [row for row in state.inputs if row[0] in current.used]
             body: dict[str, Value] = {
                 "round": current.number,
-                "openings": current.openings,
+                "hospitals": [row[0] for row in used],
+                "inputs_root": inputs_root(used),
                 "out_root": out_root,
                 "out_cid": cid_of(model),
             }
-            yield from self._must(self.ledger, "task.aggregate", body)
+            yield from self._propose(self.ledger, current.number, body)
             self._record(PhaseEnded(env.now, current.number, self.node.id, "aggregate", start_us))
-        accepted = len(current.openings)
+        accepted = len(current.used)
         outcome = "aggregated" if accepted else "void"
         self._record(
             RoundClosed(
@@ -175,6 +262,22 @@ class Coordinator:
                 outcome, out_root.hex()[:8],
             )
         )  # fmt: skip
+
+    def _propose(self, ledger: LedgerService, number: int, body: Mapping[str, Value]) -> Process:
+        """Propose an aggregate and wait for the replicas' word on it."""
+        first, code = self._conduct.aggregate(body), ""
+        for proposal in [body] if first == body else [first, body]:
+            executed: Executed = yield from ledger.submit("task.aggregate", proposal)
+            if executed.accepted:
+                yield ledger.when(lambda: round_status(ledger.copy, number) != PROPOSED)
+            if round_status(ledger.copy, number) in ENDED:
+                return
+            code = executed.code if not executed.accepted else "wrong-aggregate"
+            self._record(AggregateRefused(self.node.env.now, number, code))
+        raise ProtocolError(
+            f"the ledger refused the aggregate of round {number}: {code}; the server app must hand "
+            "on what the task's rule makes of the revealed updates"
+        )
 
     def _must(
         self, ledger: LedgerService, kind: str, body: Mapping[str, Value]
@@ -193,6 +296,18 @@ class Coordinator:
     ) -> Process:
         """Send every hospital its order; return the `Exchange` when all answered or time is up."""
         env = self.node.env
+        exchange = self._send(number, work)
+        awaited = [exchange.done]
+        if deadline_us is not None:
+            awaited.append(env.timeout(deadline_us))
+        yield env.any_of(awaited)
+        exchange.closed = True
+        self._courier.forget(Order.kind, exchange.number)
+        return exchange
+
+    def _send(self, number: int, work: Mapping[NodeId, Assignment]) -> Exchange:
+        """Send every hospital its order."""
+        env = self.node.env
         self._numbers += 1
         trains = is_training(next(iter(work.values())).category)
         exchange = Exchange(self._numbers, trains, frozenset(work), env.event())
@@ -208,25 +323,25 @@ class Coordinator:
                 env.now,
             )  # fmt: skip
             self._courier.broadcast(hospitals, order)
-        awaited = [exchange.done]
-        if deadline_us is not None:
-            awaited.append(env.timeout(deadline_us))
-        yield env.any_of(awaited)
-        exchange.closed = True
-        self._courier.forget(Order.kind, exchange.number)
         return exchange
 
     def _receive(self, sender: NodeId, reply: Reply) -> Process:
         exchange = self._exchanges.get(reply.number)
         if exchange is None or sender != reply.hospital or sender not in exchange.expected:
             return
+        if self._seals and exchange.trains and self.ledger is not None:
+            # Who is in the round, the ledger says; here the bytes are checked and kept.
+            if reply.refused in LATE:
+                self._record(UpdateLate(self.node.env.now, reply.round, sender))
+            elif not reply.refused:
+                yield from self._check(self.ledger, reply)
+            return
         if reply.refused:
             verdict = Verdict(False, reply.refused)
         elif exchange.trains:
-            self._record(
-                PhaseEnded(self.node.env.now, reply.round, sender, "upload", reply.sent_us)
-            )
             verdict = Verdict(True, "unchecked")
+            now = self.node.env.now
+            self._record(PhaseEnded(now, reply.round, sender, "upload", reply.sent_us))
             if self.ledger is not None:
                 verdict = yield from self._check(self.ledger, reply)
         else:
@@ -240,28 +355,9 @@ class Coordinator:
         copy = ledger.copy
 
         def committed() -> bool:
-            state = read_round(copy, reply.round)
-            return state is not None and (reply.hospital in state.commits or state.status != "open")
+            word = round_status(copy, reply.round)
+            known = commit_of(copy, reply.round, reply.hospital)
+            return word is not None and (word != OPEN or known is not None)
 
         yield ledger.when(committed)
-        state = read_round(copy, reply.round)
-        verdict = check_update(reply, state, copy.genesis.chain_id, task_name(copy), self._declared)
-        if verdict.accepted and self._vault is not None:
-            self._vault.put(reply.model)
-        self._record(
-            UpdateChecked(
-                self.node.env.now, reply.round, reply.hospital, self.node.id,
-                verdict.accepted, verdict.reason,
-            )
-        )  # fmt: skip
-        return verdict
-
-
-def _opening(exchange: Exchange, hospital: NodeId) -> Value:
-    reply = exchange.replies[hospital]
-    return {
-        "hospital": hospital,
-        "update_root": root_of(reply.model),
-        "salt": reply.salt,
-        "cid": cid_of(reply.model),
-    }
+        return self._shelf.check(reply)

@@ -20,9 +20,10 @@ from simulation.base.ids import NodeId
 from simulation.base.keys import SigningKey
 from simulation.base.units import US_PER_S, format_us
 from simulation.consensus.protocol import Decide, Request
-from simulation.contracts.membership import last_sequence
+from simulation.contracts.membership import key_of, last_sequence
 from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
+from simulation.ledger.signatures import is_signature
 from simulation.ledger.transaction import Transaction
 from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Attest, PushBlock, Submit
@@ -183,6 +184,15 @@ class LedgerService:
             self.node.broadcast(range(self.copy.genesis.replicas), Submit(request))
         else:
             self.propose(request)
+
+    def sign(self, statement: Digest) -> bytes:
+        """This member's signature of a statement that a contract will read."""
+        return self._key.sign(statement)
+
+    def has_signed(self, member: NodeId, statement: Digest, signature: bytes) -> bool:
+        """Whether this is a member's signature of a statement, by the own copy's keys."""
+        key = key_of(self.copy, member)
+        return key is not None and is_signature(key, statement, signature)
 
     def when(self, condition: Callable[[], bool]) -> simpy.Event:
         """An event that fires as soon as a fact about the own copy holds."""

@@ -149,6 +149,71 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A replica has checked an update, keeps its bytes, and signs for both."""
+
+    kind: ClassVar[str] = "holding"
+    round: int
+    hospital: int
+    """Whose update it is."""
+    signature: bytes
+    """Of `simulation.contracts.rounds.holding`."""
+
+    @property
+    def size_bytes(self) -> int:
+        return HEADER_BYTES + SIGNATURE_BYTES
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return DIGEST_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A node asks a holder for an update that has not reached it."""
+
+    kind: ClassVar[str] = "fetch"
+    round: int
+    hospital: int
+
+    @property
+    def size_bytes(self) -> int:
+        return ENVELOPE_BYTES
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A holder hands out an update that it has checked; the receiver checks it again."""
+
+    kind: ClassVar[str] = "fetched"
+    reply: Reply
+
+    @property
+    def size_bytes(self) -> int:
+        return ENVELOPE_BYTES + self.reply.size_bytes
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.reply.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     """The result of local work, ready to be committed and sent."""
 

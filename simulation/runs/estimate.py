@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulation.config.experiment import Experiment
-from simulation.nodes.params import CommitLedger
+from simulation.federation.params import IN_INTEGERS
+from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger
 
 if TYPE_CHECKING:
     from simulation.federation.setting import Setting
@@ -76,13 +77,18 @@ def estimate(experiment: Experiment, setting: Setting) -> Estimate:
     plans = tuple(_plan(experiment, setting, hospital) for hospital in range(hospitals))
     parameters = sum(array.size for array in setting.initial.values())
     size = sum(array.nbytes for array in setting.initial.values())
-    ledger = isinstance(experiment.ledger, CommitLedger)
+    ledger = experiment.ledger
     # Each round opens, takes a commitment from every hospital and closes with an aggregate.
-    transactions = rounds * (hospitals + 2) if ledger else 0
-    decisions = (3 * rounds, transactions) if ledger else (0, 0)
-    each = MESSAGES_PER_DECISION[experiment.consensus.kind](n) if ledger else 0
-    checked_by_all = isinstance(experiment.ledger, CommitLedger) and (
-        experiment.ledger.verifiers == "all"
+    transactions = rounds * (hospitals + 2) if n else 0
+    decisions = (3 * rounds, transactions) if n else (0, 0)
+    if isinstance(ledger, CommitRevealLedger):
+        # A reveal from every hospital, and from every replica its word on the aggregate.
+        recomputed = experiment.federation.strategy in IN_INTEGERS
+        transactions += rounds * (hospitals + (n if recomputed else 0))
+        decisions = (4 * rounds, transactions)
+    each = MESSAGES_PER_DECISION[experiment.consensus.kind](n) if n else 0
+    checked_by_all = isinstance(ledger, CommitRevealLedger) or (
+        isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all"
     )
     copies = 2 * hospitals + (hospitals * (hospitals - 1) if checked_by_all else 0)
     return Estimate(

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulation.contracts import task
+from simulation.contracts.evidence import evidence
 from simulation.ledger.genesis import Genesis
 from simulation.runs.seal import DONE, MANIFEST, broken_seals, file_digests
 from simulation.runs.verify_ledger import Finding, audit
@@ -57,7 +58,11 @@ class VerifyReport:
     """Over all copies."""
     rounds: int
     openings: int
+    aggregates: int
+    """Computed again from the updates in the vault."""
     objects: int
+    evidence: tuple[str, ...] = ()
+    """What the ledger itself holds against its members, in order."""
 
     @property
     def ok(self) -> bool:
@@ -77,6 +82,8 @@ class VerifyReport:
             "certificates": self.certificates,
             "rounds": self.rounds,
             "openings": self.openings,
+            "aggregates": self.aggregates,
+            "evidence": list(self.evidence),
             "objects": self.objects,
             "findings": [
                 {
@@ -130,7 +137,19 @@ def verify_run(run_dir: Path) -> VerifyReport:
         certificates=sum(block.certificate is not None for copy in copies for block in copy.blocks),
         rounds=models.rounds if models else 0,
         openings=models.openings if models else 0,
+        aggregates=models.aggregates if models else 0,
+        evidence=_evidence(models),
         objects=sum(path.is_file() for path in vault.rglob("*")) if vault.is_dir() else 0,
+    )
+
+
+def _evidence(models: ModelAudit | None) -> tuple[str, ...]:
+    """What the ledger holds against its members, one line each. No finding: the ledger is sound."""
+    if models is None:
+        return ()
+    return tuple(
+        f"height {e.height}: round {e.round}: {models.genesis.name_of(e.node)}: {e.kind}"
+        for e in evidence(models.state)
     )
 
 

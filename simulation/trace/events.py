@@ -161,6 +161,15 @@ class ModelRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AggregateRefused(Event):
+    """The ledger has refused the coordinator's aggregate: inputs or result are wrong."""
+
+    event: ClassVar[str] = "aggregate_refused"
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoundClosed(Event):
     """A round has ended with an aggregate, or void when too few updates were left."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from simulation.base.ids import HospitalId
 from simulation.config.experiment import Experiment
 from simulation.federation.strategies import check_strategy_args
-from simulation.nodes.hospital import Outbox
+from simulation.nodes.conduct import HONEST_COORDINATOR, Conduct, CoordinatorConduct
 from simulation.trace.recorder import Listener
 from simulation.world.federated import World, make_setting
 from simulation.world.load import LoadWorld
@@ -23,11 +23,12 @@ def simulate(
     seed: int,
     out: Path | None = None,
     listeners: Sequence[Listener] = (),
-    outboxes: Mapping[HospitalId, Outbox] | None = None,
+    conducts: Mapping[HospitalId, Conduct] | None = None,
+    coordinator: CoordinatorConduct = HONEST_COORDINATOR,
 ) -> Outcome:
     """Run one experiment with one seed; write ledgers and vault below ``out`` when given.
 
-    ``outboxes`` replaces what leaves the named hospitals: a dishonest sender around an honest core.
+    ``conducts`` and ``coordinator`` say who strays from the protocol, and where.
 
     Raises:
         ValueError: for a configuration that only the data or the apps can prove wrong.
@@ -39,5 +40,6 @@ def simulate(
         return LoadWorld(experiment, seed, listeners).run()
     logging.getLogger("flwr").setLevel(logging.ERROR)
     check_strategy_args(experiment.federation)
-    world = World(experiment, seed, make_setting(experiment, seed), out, listeners, outboxes or {})
+    setting = make_setting(experiment, seed)
+    world = World(experiment, seed, setting, out, listeners, conducts or {}, coordinator)
     return world.run()

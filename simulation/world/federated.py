@@ -16,10 +16,12 @@ from typing import Any
 
 from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
-from simulation.base.tensors import Arrays
+from simulation.base.tensors import Arrays, encode_model
 from simulation.config.experiment import Experiment
+from simulation.contracts.aggregation import Rule
 from simulation.federation.announce import Announcer
 from simulation.federation.codec import declared_examples
+from simulation.federation.fixed import rule_for
 from simulation.federation.grid import SimGrid
 from simulation.federation.identity import hospital_context, server_context
 from simulation.federation.learner import FlowerLearner
@@ -33,14 +35,16 @@ from simulation.learning.models import build_model, model_arrays, parameter_coun
 from simulation.learning.train import Trainer
 from simulation.network.clock import Clock
 from simulation.network.network import Network
+from simulation.nodes.conduct import HONEST, HONEST_COORDINATOR, Conduct, CoordinatorConduct
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.courier import Courier
-from simulation.nodes.hospital import Hospital, Outbox
+from simulation.nodes.hospital import Hospital
 from simulation.nodes.injector import HEIGHT, ROUND, FaultInjector, Resident
 from simulation.nodes.ledger_service import LedgerService, Standstill
 from simulation.nodes.messages import Order
 from simulation.nodes.node import Node
-from simulation.nodes.params import CommitLedger
+from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger
+from simulation.nodes.update_check import layout_of
 from simulation.records.load import load
 from simulation.trace.events import BlockAppended, Event, Measured, RoundOpened
 from simulation.trace.metrics import metric_rows
@@ -94,7 +98,8 @@ class World:
         setting: Setting,
         out: Path | None,
         listeners: Sequence[Listener],
-        outboxes: Mapping[HospitalId, Outbox],
+        conducts: Mapping[HospitalId, Conduct],
+        coordinator: CoordinatorConduct = HONEST_COORDINATOR,
     ) -> None:
         self.experiment = experiment
         self.setting = setting
@@ -112,6 +117,11 @@ class World:
         self._announce = Announcer(setting)
         self.couriers = [Courier(node, experiment.unreliable) for node in self.nodes]
         self.vault = self._make_vault()
+        self.rule: Rule | None = None
+        if isinstance(experiment.ledger, CommitRevealLedger):
+            self.rule = rule_for(experiment.federation)
+        # Updates of a task whose aggregate is recomputed have the tensors of its first model.
+        self.layout = None if self.rule is None else layout_of(encode_model(setting.initial))
         self.ledgers = self._make_ledgers()
         self.coordinator = Coordinator(
             self.nodes[self.coordinator_id],
@@ -120,22 +130,24 @@ class World:
             experiment.federation.min_updates,
             self._service(self.coordinator_id),
             self.vault,
+            coordinator,
+            self.layout,
             self.couriers[self.coordinator_id],
         )
         self.grid = SimGrid(self.env, self.coordinator, self.hospitals, self._observe)
-        staff = [self._hospital(h, outboxes.get(h)) for h in range(self.hospitals)]
+        staff = [self._hospital(h, conducts.get(h, HONEST)) for h in range(self.hospitals)]
         self.faults = self._make_injector(seed, staff)
 
     # ---- construction ---------------------------------------------------------------------------
 
     def _make_vault(self) -> Vault | None:
-        if not isinstance(self.experiment.ledger, CommitLedger):
+        if isinstance(self.experiment.ledger, NoLedger):
             return None
         return MemoryVault() if self.out is None else DirectoryVault(self.out / "vault")
 
     def _make_ledgers(self) -> Ledgers | None:
         experiment = self.experiment
-        if not isinstance(experiment.ledger, CommitLedger):
+        if isinstance(experiment.ledger, NoLedger):
             return None
         return Ledgers(
             experiment, experiment.ledger, self.setting, self.streams, self.nodes, self.env,
@@ -163,13 +175,14 @@ class World:
     def _service(self, node: NodeId) -> LedgerService | None:
         return self.ledgers.services[node] if self.ledgers else None
 
-    def _hospital(self, hospital: HospitalId, outbox: Outbox | None) -> Hospital:
+    def _hospital(self, hospital: HospitalId, conduct: Conduct) -> Hospital:
         context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(
             hospital, self.client_app, context, self.streams, self._duration_us, self._announce
         )
         ledger = self.experiment.ledger
-        everyone = isinstance(ledger, CommitLedger) and ledger.verifiers == "all"
+        sealed = isinstance(ledger, CommitRevealLedger)
+        everyone = sealed or (isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all")
         others = [h for h in range(self.hospitals) if h != hospital] if everyone else []
         return Hospital(
             self.nodes[hospital],
@@ -181,8 +194,10 @@ class World:
             self._service(hospital),
             self.vault,
             others,
+            conduct,
+            self.layout,
             courier=self.couriers[hospital],
-            **({} if outbox is None else {"outbox": outbox}),
+            **({"aggregate_mb_per_s": ledger.aggregate_mb_per_s} if sealed else {}),
         )
 
     def _duration_us(self, hospital: HospitalId, order: Order) -> int:
@@ -295,6 +310,9 @@ class World:
                 "height": copy.height,
                 "head": copy.tip.digest.hex(),
                 "state_root": copy.tip.state_root.hex(),
+                "protocol": self.experiment.ledger.kind,
+                "aggregation": self.ledgers.guarantee(),
+                "evidence": self.ledgers.evidence(),
             }
         return summary
 

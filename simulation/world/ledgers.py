@@ -7,15 +7,20 @@ from functools import partial
 from pathlib import Path
 
 from simulation.base.digest import Digest
+from simulation.base.encoding import Value
 from simulation.base.ids import NodeId, node_name
 from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
 from simulation.base.tensors import model_root
+from simulation.base.units import US_PER_S
 from simulation.config.experiment import Experiment
 from simulation.consensus import registry
 from simulation.consensus.protocol import Decide
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.contracts import default_contracts
+from simulation.contracts.aggregation import described
+from simulation.contracts.evidence import evidence
+from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
 from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
@@ -25,7 +30,7 @@ from simulation.network.clock import Clock
 from simulation.nodes.injector import Resident
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.node import Node
-from simulation.nodes.params import CommitLedger
+from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger
 from simulation.nodes.properties import Watch
 from simulation.nodes.replica import ReplicaHost
 from simulation.trace.events import Event
@@ -48,7 +53,7 @@ class Ledgers:
     def __init__(
         self,
         experiment: Experiment,
-        ledger: CommitLedger,
+        ledger: CommitRevealLedger | HashOnlyLedger,
         setting: Setting,
         streams: Streams,
         nodes: Sequence[Node],
@@ -107,8 +112,40 @@ class Ledgers:
                 "initial_root": initial,
                 "rounds": params.federation.rounds,
                 "strategy": params.federation.strategy,
+                **self._protocol(),
             },
         )
+
+    def _protocol(self) -> dict[str, Value]:
+        """What the task contract holds everybody to."""
+        ledger, federation = self._experiment.ledger, self._experiment.federation
+        known: dict[str, Value] = {"protocol": ledger.kind}
+        if isinstance(ledger, CommitRevealLedger):
+            known["rule"] = described(rule_for(federation))
+            known["min_updates"] = federation.min_updates
+            known["deadlines"] = {
+                "commit_blocks": ledger.commit_blocks,
+                "commit_us": round(federation.round_deadline_s * US_PER_S),
+                "reveal_blocks": ledger.reveal_blocks,
+                "reveal_us": round(ledger.reveal_deadline_s * US_PER_S),
+            }
+        return known
+
+    def guarantee(self) -> str:
+        """Who stands behind the run's aggregates, in words."""
+        ledger = self._experiment.ledger
+        if not isinstance(ledger, CommitRevealLedger):
+            return "by the coordinator alone, over the updates that it chose"
+        if rule_for(self._experiment.federation) is None:
+            return "by the coordinator; replicas checked which updates went in, not the arithmetic"
+        return "in integers; a quorum of replicas recomputed each aggregate before it stood"
+
+    def evidence(self) -> list[str]:
+        """What the ledger holds against its members, one line each."""
+        return [
+            f"round {e.round}: {node_name(e.node, self._hospitals)}: {e.kind}"
+            for e in evidence(self.services[-1].copy)
+        ]
 
     def _copy(self, node: NodeId, store: BlockStore | None = None) -> LedgerCopy:
         kept = self._open_store(node) if store is None else store

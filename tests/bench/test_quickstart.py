@@ -19,7 +19,7 @@ import pytest
 
 from simulation.base.tensors import model_root
 from simulation.config.load import load
-from simulation.nodes.params import CommitLedger, NoLedger
+from simulation.nodes.params import CommitRevealLedger, NoLedger
 from simulation.world import make_setting, simulate
 
 pytestmark = pytest.mark.bench
@@ -58,7 +58,7 @@ def seconds(run) -> float:
 def test_cost_of_the_world_around_the_training(benchmark, capsys, tmp_path):
     with_ledger = load(QUICKSTART)
     without = dataclasses.replace(with_ledger, ledger=NoLedger())
-    in_memory = dataclasses.replace(with_ledger, ledger=CommitLedger(store="memory"))
+    in_memory = dataclasses.replace(with_ledger, ledger=CommitRevealLedger(store="memory"))
     roots = {
         model_root(simulate(with_ledger, SEED, _fresh(tmp_path)).arrays),
         model_root(simulate(without, SEED).arrays),

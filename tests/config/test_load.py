@@ -12,7 +12,7 @@ from simulation.config.experiment import Experiment
 from simulation.config.load import load, with_seeds
 from simulation.config.locate import located
 from simulation.learning.params import MlpParams
-from simulation.nodes.params import CommitLedger, NoLedger
+from simulation.nodes.params import CommitRevealLedger, NoLedger
 
 CONFIG_FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(CONFIG_FOLDER.glob("*.yaml"))
@@ -26,7 +26,7 @@ def test_what_is_left_out_has_its_default(loaded: Callable[..., Experiment]) -> 
 
     assert experiment.model == MlpParams(hidden=(8,))
     assert experiment.seeds == (42,)
-    assert experiment.ledger == CommitLedger()
+    assert experiment.ledger == CommitRevealLedger()
     assert experiment.training.learning_rate == 0.1
     assert experiment.replicas == 7
 

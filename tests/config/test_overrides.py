@@ -47,7 +47,7 @@ def test_a_section_that_the_file_leaves_out_can_be_set_into(
     assert loaded("consensus.kind=sequencer", "consensus.replicas=1").consensus == (
         SequencerParams(replicas=1)
     )
-    assert loaded("ledger=commit", "ledger.store=memory").ledger.kind == "commit"
+    assert loaded("ledger=hash_only", "ledger.store=memory").ledger.kind == "hash_only"
 
 
 @pytest.mark.parametrize(

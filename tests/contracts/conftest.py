@@ -10,6 +10,8 @@ import pytest
 from simulation.base.encoding import Value
 from simulation.base.keys import SigningKey
 from simulation.contracts import default_contracts, task
+from simulation.contracts.aggregation import inputs_root
+from simulation.contracts.rounds import holding
 from simulation.ledger.chain import MemoryStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
@@ -31,6 +33,9 @@ class Bench:
     """One copy, driven transaction by transaction; every transaction is a block."""
 
     initial: bytes | None = INITIAL
+    more: Mapping[str, Value] = field(default_factory=dict)
+    """Further parameters of the task."""
+    time_us: int = 0
     sequence: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -39,7 +44,7 @@ class Bench:
             Member(i, "hospital" if i < HOSPITALS else "coordinator", self.keys[i].public.encoded)
             for i in range(HOSPITALS + 1)
         )
-        parameters: dict[str, Value] = {"name": "t", "initial_root": self.initial}
+        parameters: dict[str, Value] = {"name": "t", "initial_root": self.initial, **self.more}
         self.genesis = Genesis("t", members, HOSPITALS, 3, parameters)
         self.copy = LedgerCopy(self.genesis, default_contracts(), MemoryStore(), 0)
 
@@ -50,7 +55,7 @@ class Bench:
             self.genesis.chain_id, sender, self.sequence[sender], 10_000, kind, body
         )
         payload = transaction.sign(self.keys[sender]).encoded
-        block = self.copy.execute([payload], view=0, proposer=0, time_us=0)
+        block = self.copy.execute([payload], view=0, proposer=0, time_us=self.time_us)
         assert block is not None
         return block.outcomes[0].code
 
@@ -81,6 +86,24 @@ class Bench:
             "nbytes": 1234,
             "examples": 100,
             "dp": None,
+            "cid": f"bafy{hospital}" if self.is_bare else None,
+        } | change
+
+    @property
+    def is_bare(self) -> bool:
+        return self.more.get("protocol") == "hash_only"
+
+    def reveal_body(
+        self, hospital: int, number: int = 1, holders: tuple[int, ...] = (0, 1), **change: Value
+    ) -> dict[str, Value]:
+        root, cid = update_root(hospital), f"bafy{hospital}"
+        statement = holding(self.genesis.chain_id, "t", number, hospital, root, cid)
+        return {
+            "round": number,
+            "update_root": root,
+            "salt": SALT,
+            "cid": cid,
+            "holdings": [[h, self.keys[h].sign(statement)] for h in holders],
         } | change
 
     def aggregate_body(
@@ -88,13 +111,10 @@ class Bench:
     ) -> dict[str, Value]:
         current = task.round(self.copy, number)
         base = current.base_root if current else INITIAL
-        openings: list[Value] = [
-            {"hospital": h, "update_root": update_root(h), "salt": SALT, "cid": f"bafy{h}"}
-            for h in hospitals
-        ]
         return {
             "round": number,
-            "openings": openings,
+            "hospitals": list(hospitals),
+            "inputs_root": inputs_root([(h, 100, update_root(h)) for h in hospitals]),
             "out_root": bytes([100 + number]) * 32 if hospitals else base,
             "out_cid": "bafyout",
         } | change
@@ -106,6 +126,27 @@ class Bench:
 
     def commit(self, hospital: int, number: int = 1, **change: Value) -> str:
         return self.do(hospital, "task.commit", self.commit_body(hospital, number, **change))
+
+    def decline(self, hospital: int, number: int = 1) -> str:
+        return self.do(hospital, "task.decline", {"round": number, "reason": "wrong-base"})
+
+    def reveal(self, hospital: int, number: int = 1, **change: Value) -> str:
+        return self.do(hospital, "task.reveal", self.reveal_body(hospital, number, **change))
+
+    def confirm(self, replica: int, out_root: bytes, number: int = 1) -> str:
+        return self.do(replica, "task.confirm", {"round": number, "out_root": out_root})
+
+    def play(self, until: str, hospitals: tuple[int, ...] = (0, 2), number: int = 1) -> None:
+        """Bring a round to a phase, with these of hospitals 0, 1 and 2 taking part."""
+        codes = [self.open(number)]
+        if until in ("sealed", "revealed"):
+            for h in (0, 1, 2):
+                act = self.commit if h in hospitals else self.decline
+                codes.append(act(h, number))
+        if until == "revealed":
+            codes += [self.reveal(h, number) for h in hospitals]
+        assert set(codes) == {"ok"}, codes
+        assert task.round(self.copy, number).status == until
 
     def aggregate(
         self, hospitals: tuple[int, ...] = (0, 2), number: int = 1, **change: Value

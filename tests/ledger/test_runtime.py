@@ -148,7 +148,7 @@ def test_an_authentic_transaction_uses_up_its_number_even_when_rejected(chain) -
     """Otherwise anybody could submit it again later, when it might pass."""
     copy = chain.copy()
     body = {"round": 1, "commitment": bytes(32), "base_root": bytes(32), "nbytes": 1}
-    early = chain.sign(0, "task.commit", {**body, "examples": 1, "dp": None})
+    early = chain.sign(0, "task.commit", {**body, "examples": 1, "dp": None, "cid": None})
 
     assert codes(copy, early) == ["round-not-open"]
     assert last_sequence(copy, 0) == 1

@@ -9,7 +9,7 @@ import pytest
 from simulation.config.experiment import Experiment
 from simulation.federation.params import FederationParams
 from simulation.learning.params import LogisticParams, TrainingParams
-from simulation.nodes.params import CommitLedger
+from simulation.nodes.params import CommitRevealLedger
 from simulation.records.params import BreastCancerParams, IidParams
 
 
@@ -22,7 +22,7 @@ def small_experiment() -> Experiment:
         model=LogisticParams(),
         training=TrainingParams(learning_rate=0.1, batch_size=32),
         federation=FederationParams(rounds=2),
-        ledger=CommitLedger(store="memory"),
+        ledger=CommitRevealLedger(store="memory"),
     )
 
 

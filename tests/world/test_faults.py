@@ -19,7 +19,7 @@ from simulation.nodes.faults import (
     RecoverFault,
     SlowFault,
 )
-from simulation.nodes.params import CommitLedger
+from simulation.nodes.params import CommitRevealLedger
 from simulation.trace.events import (
     BlockAppended,
     BlockCertified,
@@ -90,7 +90,7 @@ def test_a_hospital_restarts_from_its_ledger_file_and_catches_up(faulty, tmp_pat
             CrashFault(at_height=2, node=node, memory=memory),
             RecoverFault(at_round=2, node=node),
             rounds=3,
-            ledger=CommitLedger(store="sqlite"),
+            ledger=CommitRevealLedger(store="sqlite"),
         ),
         1,
         tmp_path,
@@ -200,7 +200,7 @@ def test_a_follower_restarts_as_well(faulty, tmp_path, memory):
         RecoverFault(at_round=2, node=5),
         hospitals=6,
         consensus=dataclasses.replace(QUICK, replicas=4),
-        ledger=CommitLedger(),
+        ledger=CommitRevealLedger(),
         rounds=3,
     )
 

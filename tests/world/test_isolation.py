@@ -12,11 +12,12 @@ from simulation.base.rng import Streams
 from simulation.learning.params import DpSgdParams
 from simulation.ledger.transaction import SignedTransaction
 from simulation.network.network import Network
+from simulation.nodes.conduct import Conduct
 from simulation.nodes.messages import Order, Reply, Submit
 from simulation.records.load import load
 from simulation.world import simulate
 
-COMMIT_FIELDS = {"round", "commitment", "base_root", "nbytes", "examples", "dp"}
+COMMIT_FIELDS = {"round", "commitment", "base_root", "nbytes", "examples", "dp", "cid"}
 CLAIM_FIELDS = {
     "epsilon_e6", "delta_e12", "sigma_e6", "sampling_e6", "steps", "sampler", "accountant",
 }  # fmt: skip
@@ -95,10 +96,11 @@ def test_the_search_finds_a_leak(experiment, federation, wire):
     """The check of the check: one row hidden in the report is found."""
     row = np.asarray(federation[1].train_x[3]).tobytes()
 
-    def leaky(reply):
-        return dataclasses.replace(reply, report=reply.report + row)
+    class Leaky(Conduct):
+        def reply(self, reply):
+            return dataclasses.replace(reply, report=reply.report + row)
 
-    simulate(experiment, 1, outboxes={1: leaky})
+    simulate(experiment, 1, conducts={1: Leaky()})
     assert leaks(wire, federation)
 
 
@@ -132,6 +134,7 @@ def test_a_commitment_holds_its_digest_and_its_counts(experiment, wire):
     assert commits, "hospitals other than the primary send their requests to it"
     for body in commits:
         assert set(body) == COMMIT_FIELDS
+        assert body["cid"] is None, "an address is an unsalted digest"
         assert set(body["dp"]) == CLAIM_FIELDS
     assert outcome.summary["ledger"]["height"] > 0
 

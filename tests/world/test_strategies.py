@@ -31,7 +31,7 @@ def test_an_argument_that_the_strategy_does_not_take_is_named(vary):
 
 
 def test_an_argument_that_is_no_number_is_named(vary):
-    with pytest.raises(ValueError, match=r"strategy_args.fraction_train: FedAvg wants a number"):
+    with pytest.raises(ValueError, match="fraction_train: FixedFedAvg wants a number"):
         simulate(vary(strategy_args={"fraction_train": "half"}), 1)
 
 

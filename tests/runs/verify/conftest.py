@@ -15,8 +15,10 @@ import pytest
 from simulation.base.encoding import Value
 from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
-from simulation.base.tensors import encode_model, model_root
+from simulation.base.tensors import decode_model, encode_model, model_root
 from simulation.contracts import default_contracts, task
+from simulation.contracts.aggregation import FixedFedAvg, aggregate_models, inputs_root
+from simulation.contracts.rounds import holding
 from simulation.ledger.chain import SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
@@ -50,7 +52,11 @@ class Federation:
             ),
             replicas=REPLICAS,
             quorum=QUORUM,
-            task={"name": "fixture", "initial_root": model_root(self.model)},
+            task={
+                "name": "fixture",
+                "initial_root": model_root(self.model),
+                "rule": {"kind": "fedavg"},
+            },
         )
         (folder / "ledger").mkdir()
         (folder / "genesis.cbor").write_bytes(self.genesis.encoded)
@@ -99,47 +105,56 @@ class Federation:
         eligible = list(range(HOSPITALS))
         body: dict[str, Value] = {"round": number, "base_root": base, "eligible": eligible}
         self.decide([self.sign(COORDINATOR, "task.open", body)])
-        openings, commits = [], []
-        for hospital in participants:
+        commits, reveals, rows = [], [], []
+        for hospital in eligible:
+            if hospital not in participants:
+                body = {"round": number, "reason": "budget-exceeded"}
+                commits.append(self.sign(hospital, "task.decline", body))
+                continue
             update = self._arrays()
             root, data = model_root(update), encode_model(update)
             salt = self.rng.bytes(32)
-            commits.append(
-                self.sign(
-                    hospital,
-                    "task.commit",
-                    {
-                        "round": number,
-                        "commitment": task.commitment(
-                            chain, "fixture", number, base, hospital, root, salt
-                        ),
-                        "base_root": base,
-                        "nbytes": len(data),
-                        "examples": 100,
-                        "dp": None,
-                    },
-                )
-            )
+            digest = task.commitment(chain, "fixture", number, base, hospital, root, salt)
+            body = {
+                "round": number,
+                "commitment": digest,
+                "base_root": base,
+                "nbytes": len(data),
+                "examples": 100,
+                "dp": None,
+                "cid": None,
+            }
+            commits.append(self.sign(hospital, "task.commit", body))
             cid = self.vault.put(data)
-            openings.append({"hospital": hospital, "update_root": root, "salt": salt, "cid": cid})
+            statement = holding(chain, "fixture", number, hospital, root, cid)
+            body = {
+                "round": number,
+                "update_root": root,
+                "salt": salt,
+                "cid": cid,
+                "holdings": [[r, self.keys[r].sign(statement)] for r in (1, 3)],
+            }
+            reveals.append((hospital, body))
+            rows.append((hospital, 100, data))
         # Some of what gets ordered is rubbish; it belongs to the ledger's history all the same.
         self.decide([*commits[:2], b"rubbish", *commits[2:], *commits[:1]])
-        if openings:
-            self.model = self._arrays()
-        self.decide(
-            [
-                self.sign(
-                    COORDINATOR,
-                    "task.aggregate",
-                    {
-                        "round": number,
-                        "openings": openings,
-                        "out_root": model_root(self.model),
-                        "out_cid": self.vault.put(encode_model(self.model)),
-                    },
-                )
-            ]
-        )
+        if rows:
+            self.decide([self.sign(h, "task.reveal", body) for h, body in reveals])
+            self.model = decode_model(aggregate_models(FixedFedAvg(), tuple(rows)))
+        out_root = model_root(self.model)
+        inputs = [(h, w, model_root(decode_model(data))) for h, w, data in rows]
+        body = {
+            "round": number,
+            "hospitals": [h for h, _, _ in rows],
+            "inputs_root": inputs_root(inputs),
+            "out_root": out_root,
+            "out_cid": self.vault.put(encode_model(self.model)),
+        }
+        ends = [self.sign(COORDINATOR, "task.aggregate", body)]
+        if rows:
+            word = {"round": number, "out_root": out_root}
+            ends += [self.sign(replica, "task.confirm", word) for replica in range(QUORUM)]
+        self.decide(ends)
 
 
 @pytest.fixture(scope="session")

@@ -39,10 +39,12 @@ def test_an_untouched_run_has_no_findings(pristine: Path) -> None:
     assert report.findings == ()
     assert report.ok
     assert report.copies == 6
-    assert report.blocks == 6 * 9
-    assert report.certificates == 6 * 9
+    assert report.blocks == 6 * 11
+    assert report.certificates == 6 * 11
     assert report.rounds == 3
     assert report.openings == 4 + 5
+    assert report.aggregates == 2
+    assert report.evidence == ()
     assert report.objects == 4 + 5 + 2
     assert report.files == 6 + 11 + 4
     assert report.row()["findings"] == []
@@ -139,18 +141,18 @@ def change_last_header(run: Path, name: str, keys: list[SigningKey] | None = Non
     """Change a field of the last header in every copy; with keys, certify what comes out."""
     for path in sorted((run / "ledger").iterdir()):
         with sqlite3.connect(path) as db:
-            data = db.execute("SELECT header FROM blocks WHERE height = 9").fetchone()[0]
+            data = db.execute("SELECT header FROM blocks WHERE height = 11").fetchone()[0]
             values = {field: getattr(Header.decode(data), field) for field in HEADER_FIELDS}
             old = values[name]
             values[name] = old - 8000 if name == "time_us" else old
             if name != "time_us":
                 values[name] = old + 1 if isinstance(old, int) else flip(old, 77)
             header = Header(**values)
-            db.execute("UPDATE blocks SET header = ? WHERE height = 9", (header.encoded,))
+            db.execute("UPDATE blocks SET header = ? WHERE height = 11", (header.encoded,))
             if keys is not None:
                 votes = [attest(header, i, keys[i]) for i in range(3)]
                 data = Certificate.of(votes, 4).encoded
-                db.execute("UPDATE certificates SET certificate = ? WHERE height = 9", (data,))
+                db.execute("UPDATE certificates SET certificate = ? WHERE height = 11", (data,))
         db.close()
 
 
@@ -177,7 +179,7 @@ def test_a_header_changed_in_all_copies_is_named(
     found = first(finished_run)
 
     expected = NAMED.get(name, "certificate")
-    assert (found.height, found.hospital, found.field) == (9, "coordinator", expected)
+    assert (found.height, found.hospital, found.field) == (11, "coordinator", expected)
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -191,7 +193,7 @@ def test_what_a_quorum_signs_still_has_to_follow(
     found = first(finished_run)
 
     # Votes name the chain of the genesis, so a header of another chain is not even certified.
-    assert (found.height, found.hospital, found.field) == (9, "coordinator", NAMED[name])
+    assert (found.height, found.hospital, found.field) == (11, "coordinator", NAMED[name])
 
 
 def test_a_fork_signed_by_two_quorums_is_named(
@@ -200,19 +202,19 @@ def test_a_fork_signed_by_two_quorums_is_named(
     """Equality of all honest replicas: two certified histories cannot both be true."""
     path = finished_run / "ledger" / "hospital-02.sqlite"
     with sqlite3.connect(path) as db:
-        data = db.execute("SELECT header FROM blocks WHERE height = 9").fetchone()[0]
+        data = db.execute("SELECT header FROM blocks WHERE height = 11").fetchone()[0]
         header = replace(Header.decode(data), view=1)
         certificate = Certificate.of([attest(header, i, keys[i]) for i in range(3)], 4)
-        db.execute("UPDATE blocks SET header = ? WHERE height = 9", (header.encoded,))
+        db.execute("UPDATE blocks SET header = ? WHERE height = 11", (header.encoded,))
         db.execute(
-            "UPDATE certificates SET certificate = ? WHERE height = 9", (certificate.encoded,)
+            "UPDATE certificates SET certificate = ? WHERE height = 11", (certificate.encoded,)
         )
     db.close()
     reseal(finished_run)
 
     found = first(finished_run)
 
-    assert (found.height, found.hospital, found.field) == (9, "hospital-02", "copies")
+    assert (found.height, found.hospital, found.field) == (11, "hospital-02", "copies")
     assert "view" in found.message
 
 
@@ -222,17 +224,17 @@ def test_a_copy_may_end_before_the_others(
     """Copies are compared at equal height; a last block may still lack its certificate."""
     with sqlite3.connect(finished_run / "ledger" / "hospital-04.sqlite") as db:
         for table in ("blocks", "transactions", "outcomes", "certificates"):
-            db.execute(f"DELETE FROM {table} WHERE height = 9")
+            db.execute(f"DELETE FROM {table} WHERE height = 11")
     db.close()
     with sqlite3.connect(finished_run / "ledger" / "hospital-01.sqlite") as db:
-        db.execute("DELETE FROM certificates WHERE height = 9")
+        db.execute("DELETE FROM certificates WHERE height = 11")
     db.close()
     reseal(finished_run)
 
     report = verify_run(finished_run)
 
     assert report.ok
-    assert (report.blocks, report.certificates) == (53, 52)
+    assert (report.blocks, report.certificates) == (65, 64)
 
 
 def statement(sql: str, *arguments: object) -> Change:
@@ -254,8 +256,8 @@ def flip_bit(table: str, column: str, where: str, bit: int) -> Change:
 LEDGER_CHANGES = {
     "a bit of a header": (flip_bit("blocks", "header", "height = 4", 3), 4, "header"),
     "a bit of a transaction": (
-        flip_bit("transactions", "payload", "height = 5 AND position = 1", 999),
-        5,
+        flip_bit("transactions", "payload", "height = 6 AND position = 1", 999),
+        6,
         "transactions",
     ),
     "a bit of a signature": (
@@ -269,23 +271,23 @@ LEDGER_CHANGES = {
         "transactions",
     ),
     "a transaction removed": (
-        statement("DELETE FROM transactions WHERE height = 5 AND position = 6"),
-        5,
+        statement("DELETE FROM transactions WHERE height = 6 AND position = 6"),
+        6,
         "transactions",
     ),
     "a transaction removed in the middle": (
-        statement("DELETE FROM transactions WHERE height = 5 AND position = 1"),
-        5,
+        statement("DELETE FROM transactions WHERE height = 6 AND position = 1"),
+        6,
         "transactions",
     ),
     "an outcome turned": (
-        statement("UPDATE outcomes SET accepted = 1 WHERE height = 5 AND position = 2"),
-        5,
+        statement("UPDATE outcomes SET accepted = 1 WHERE height = 6 AND position = 2"),
+        6,
         "outcomes",
     ),
     "an outcome renamed": (
-        statement("UPDATE outcomes SET code = 'ok' WHERE height = 5 AND position = 2"),
-        5,
+        statement("UPDATE outcomes SET code = 'ok' WHERE height = 6 AND position = 2"),
+        6,
         "outcomes",
     ),
     "an outcome of another type": (
@@ -349,7 +351,7 @@ def test_random_bits_of_stored_bytes_are_found_behind_a_fresh_seal(
 
     for i in range(60):
         table, column = columns[i % 3]
-        height = int(rng.integers(1, 10))
+        height = int(rng.integers(1, 12))
         where = f"height = {height}" + (" AND position = 0" if table == "transactions" else "")
         with sqlite3.connect(path) as db:
             size = db.execute(f"SELECT length({column}) FROM {table} WHERE {where}").fetchone()[0]
@@ -423,7 +425,7 @@ def test_every_changed_vault_object_is_named(
         reseal(finished_run)
         found = first(finished_run)
         assert found.field == f"vault/{path.name}"
-        assert found.height in (3, 6, 9)
+        assert found.height in (4, 8, 11)
         owners.add(found.hospital)
         path.write_bytes(data)
 

@@ -10,7 +10,13 @@ import pytest
 from simulation.base.encoding import Value
 from simulation.base.tensors import encode_model, model_root
 from simulation.contracts import default_contracts, task
-from simulation.contracts.rounds import STATUS_KEY, aggregate_key, commit_key, round_key
+from simulation.contracts.rounds import (
+    STATUS_KEY,
+    aggregate_key,
+    commit_key,
+    reveal_key,
+    round_key,
+)
 from simulation.ledger.genesis import Genesis, Member
 from simulation.ledger.runtime import Runtime
 from simulation.ledger.state import Journal, State
@@ -27,12 +33,12 @@ def model(number: int) -> dict[str, np.ndarray]:
 class Story:
     """Two rounds of one hospital, written into a state by hand: no contract has looked."""
 
-    def __init__(self, vault: Path, keys) -> None:
+    def __init__(self, vault: Path, keys, **more: Value) -> None:
         members = tuple(
             Member(i, "hospital" if i < 2 else "coordinator", keys[i].public.encoded)
             for i in range(3)
         )
-        parameters: dict[str, Value] = {"name": "s", "initial_root": model_root(model(0))}
+        parameters: dict[str, Value] = {"name": "s", "initial_root": model_root(model(0)), **more}
         self.genesis = Genesis("s", members, 1, 1, parameters)
         self.vault = DirectoryVault(vault)
         self.path = vault
@@ -48,19 +54,43 @@ class Story:
         base_root, root = model_root(model(base)), model_root(model(update))
         chain = self.genesis.chain_id
         digest = task.commitment(chain, "s", number, base_root, 1, root, SALT)
-        self.put(round_key(number), {"status": "closed", "base_root": base_root, "eligible": [1]})
+        self.put(
+            round_key(number),
+            {
+                "status": "closed",
+                "base_root": base_root,
+                "eligible": [1],
+                "height": height,
+                "time_us": height,
+                "commits_root": bytes(32),
+            },
+        )
         self.put(
             commit_key(number, 1),
-            {"commitment": digest, "nbytes": 1, "examples": 1, "dp": None, "height": height - 1},
+            {
+                "commitment": digest,
+                "nbytes": 1,
+                "examples": 1,
+                "dp": None,
+                "cid": None,
+                "height": height - 1,
+                "transaction": bytes(32),
+            },
         )
         cid = self.vault.put(encode_model(model(update)))
         self.put(
+            reveal_key(number, 1),
+            {"update_root": root, "salt": SALT, "cid": cid, "holders": [0], "height": height},
+        )
+        self.put(
             aggregate_key(number),
             {
-                "openings": [{"hospital": 1, "update_root": root, "salt": SALT, "cid": cid}],
+                "hospitals": [1],
+                "inputs_root": bytes(32),
                 "out_root": model_root(model(out)),
                 "out_cid": self.vault.put(encode_model(model(out))),
                 "height": height,
+                "proposer": 2,
             },
         )
 
@@ -84,11 +114,17 @@ def test_a_true_story_has_no_findings(story) -> None:
     assert story.findings() == []
 
 
+def test_an_aggregate_that_is_no_aggregate_is_named(tmp_path: Path, keys) -> None:
+    """Every aggregate is recomputed from the vault's bytes, where the task has a rule."""
+    story = Story(tmp_path / "vault", keys, rule={"kind": "fedavg"})
+
+    assert story.findings() == [(3, "coordinator", "aggregate"), (6, "coordinator", "aggregate")]
+
+
 def test_an_address_of_another_model_is_named(story) -> None:
     """The bytes at an opening's address must have the root that was opened."""
     other = story.vault.put(encode_model(model(99)))
-    aggregate = story.writes[aggregate_key(2)]
-    aggregate["openings"][0]["cid"] = other
+    story.writes[reveal_key(2, 1)]["cid"] = other
 
     assert story.findings() == [(6, "hospital-01", "update_root")]
 
@@ -115,15 +151,13 @@ def test_a_lost_object_is_named(story) -> None:
     assert story.findings() == [(3, "hospital-01", f"vault/{cid}")]
 
 
-@pytest.mark.parametrize("what", ["salt", "commitment", "no commit"])
+@pytest.mark.parametrize("what", ["salt", "commitment"])
 def test_an_opening_that_opens_nothing_is_named(story, what: str) -> None:
     """The commitment is recomputed from the opening, again."""
     if what == "salt":
-        story.writes[aggregate_key(2)]["openings"][0]["salt"] = bytes(32)
-    elif what == "commitment":
-        story.writes[commit_key(2, 1)]["commitment"] = bytes(32)
+        story.writes[reveal_key(2, 1)]["salt"] = bytes(32)
     else:
-        del story.writes[commit_key(2, 1)]
+        story.writes[commit_key(2, 1)]["commitment"] = bytes(32)
 
     assert story.findings() == [(6, "hospital-01", "commitment")]
 
