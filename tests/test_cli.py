@@ -236,7 +236,7 @@ def test_check_resolves_and_estimates(wardchain: Command) -> None:
     assert (estimate["hospitals"], estimate["replicas"], estimate["rounds"]) == (7, 7, 10)
     assert estimate["messages_per_decision"] == 6 + 36 + 42
     assert estimate["model_bytes"] == 4 * estimate["parameters"]
-    assert estimate["transactions"] == 10 * 9
+    assert estimate["transactions"] == 10 * (1 + 7 + 7 + 1)
     assert estimate["steps"] == 10 * sum(plan["steps"] for plan in estimate["plans"])
 
 

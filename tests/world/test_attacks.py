@@ -71,11 +71,13 @@ class SealedCopycat(Conduct):
         self.copied = set()
         self.seen = {}
 
+    def prepare(self, ledger, order, product):
+        where = (ledger.copy, order.round, self.victim)
+        yield ledger.when(lambda: commit_of(*where) is not None)
+        return product
+
     def commits(self, ledger, order, body):
-        self.ledger, self.order = ledger, order
         found = commit_of(ledger.copy, order.round, self.victim)
-        if found is None:
-            return [body]
         self.copied.add(order.round)
         return [{**body, "commitment": found.commitment, "examples": found.examples}]
 
