@@ -180,7 +180,7 @@ def test_unwritable_output_is_refused_before_anything_runs(
         (["trace", "absent"], "absent: does not exist"),
         (["figures", "absent"], "absent: does not exist"),
         (["explain", "privacy.epsilom"], "did you mean privacy.epsilon?"),
-        (["data", "fetch", "hart"], "data: unknown source 'hart'; choose one of breast_cancer"),
+        (["data", "fetch", "hart"], "data: unknown source 'hart'; choose one of synthetic"),
         (["data", "path", "hart"], "data: unknown source 'hart'"),
     ],
 )

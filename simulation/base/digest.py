@@ -40,6 +40,7 @@ class Tag(Enum):
     BATCH = "wardchain/v1/batch"
     GENESIS = "wardchain/v1/genesis"
     KEY = "wardchain/v1/key"
+    PIPELINE = "wardchain/v1/pipeline"
 
 
 def _primed(tag: Tag) -> _Hash:

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from simulation.base.rng import Streams
+from simulation.records.base_params import RecordsParams
 from simulation.records.errors import DataError
 from simulation.records.params import DataParams, Normalisation, PartitionParams
-from simulation.records.partition import deal, units_of
+from simulation.records.partition import Part, deal, units_of
+from simulation.records.pipeline import fit
 from simulation.records.registry import source_of
 from simulation.records.shard import Federation, Shard
 from simulation.records.table import Index, Labels, Rows, Table
 
 _POOLED = "normalisation: pooled shares statistics between hospitals and is not private"
+_CHOSEN = "pipeline: which inputs are common enough to keep is decided on all training rows"
 _SITE = "normalisation: site uses each hospital's own statistics, which epsilon does not cover"
 
 
@@ -31,14 +34,12 @@ def load(
     Raises:
         DataError: when a file is absent or altered, or the request does not fit the source.
     """
-    table = source_of(data.kind).read(data)
+    table = source_of(data.kind).table(data, hospitals, streams)
     parts = deal(table, partition, hospitals, streams)
-    rows_of: list[tuple[Index, Index]] = []
-    for hospital, part in enumerate(parts):
-        patient = None if table.patient is None else table.patient[part.rows]
-        seed = _seed(data.split_seed, hospital, streams)
-        train, test = _split(table.y[part.rows], patient, data.test_fraction, seed, hospital)
-        rows_of.append((part.rows[train], part.rows[test]))
+    rows_of = _sides(table, parts, data, streams)
+    notes = (*table.notes, *_notes(data.normalisation))
+    if table.columns:
+        return _from_raw(data, table, parts, rows_of, notes)
     pooled = table.x[np.concatenate([train for train, _ in rows_of])]
     shards: list[Shard] = []
     for hospital, (train, test) in enumerate(rows_of):
@@ -54,7 +55,79 @@ def load(
                 name=parts[hospital].name,
             )
         )
-    return Federation(data.kind, tuple(shards), (*table.notes, *_notes(data.normalisation)))
+    return Federation(data.kind, tuple(shards), notes)
+
+
+def _from_raw(
+    data: DataParams,
+    table: Table,
+    parts: list[Part],
+    rows_of: list[tuple[Index, Index]],
+    notes: tuple[str, ...],
+) -> Federation:
+    """Fit the pipeline on all training rows, scale by each hospital's own."""
+    assert isinstance(data, RecordsParams)
+    everybody = np.concatenate([train for train, _ in rows_of])
+    pipeline = fit(table, everybody, data.rare_share, data.normalisation)
+    shards: list[Shard] = []
+    for hospital, (train, test) in enumerate(rows_of):
+        scale = pipeline.scale_of(table, table.x[train])
+        shards.append(
+            Shard(
+                hospital=hospital,
+                train_x=pipeline.transform(table.x[train], scale),
+                train_y=table.y[train],
+                test_x=pipeline.transform(table.x[test], scale),
+                test_y=table.y[test],
+                features=pipeline.features,
+                name=parts[hospital].name,
+            )
+        )
+    chosen = (_CHOSEN,) if data.normalisation in {"site", "pooled"} else ()
+    return Federation(data.kind, tuple(shards), (*notes, *chosen), pipeline.digest)
+
+
+def _sides(
+    table: Table, parts: list[Part], data: DataParams, streams: Streams
+) -> list[tuple[Index, Index]]:
+    """Training and test rows of each hospital, ascending in hospitals.
+
+    A patient whom several hospitals know is put on one side for all of them, by one draw; each
+    hospital's other patients are then split as if they were alone.
+    """
+    shared = _shared(table, parts)
+    testing = np.array([], dtype=np.int64)
+    if len(shared):
+        drawn = streams.stream("records", "split", "shared").random(len(shared))
+        testing = shared[drawn < data.test_fraction]
+    sides: list[tuple[Index, Index]] = []
+    for hospital, part in enumerate(parts):
+        seed = _seed(data.split_seed, hospital, streams)
+        patient = None if table.patient is None else table.patient[part.rows]
+        alone = np.ones(len(part.rows), dtype=np.bool_)
+        if patient is not None and len(shared):
+            alone = ~np.isin(patient, shared)
+        own = part.rows[alone]
+        owner = None if patient is None else patient[alone]
+        train, test = own, own
+        if len(own) or patient is None:
+            train, test = _split(table.y[own], owner, data.test_fraction, seed, hospital)
+            train, test = own[train], own[test]
+        if patient is not None and not alone.all():
+            common, tested = part.rows[~alone], np.isin(patient[~alone], testing)
+            train = np.concatenate([train, common[~tested]])
+            test = np.concatenate([test, common[tested]])
+        sides.append((train, test))
+    return sides
+
+
+def _shared(table: Table, parts: list[Part]) -> Index:
+    """Patients who have rows at more than one hospital."""
+    if table.patient is None:
+        return np.array([], dtype=np.int64)
+    each = [np.unique(table.patient[part.rows]) for part in parts]
+    patients, hospitals = np.unique(np.concatenate(each), return_counts=True)
+    return patients[hospitals > 1]
 
 
 def _seed(fixed: int | None, hospital: int, streams: Streams) -> int:

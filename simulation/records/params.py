@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-Normalisation = Literal["site", "pooled", "public", "none"]
-"""``site``: mean and deviation of the hospital's own training rows; ``pooled``: of all hospitals'
-training rows, which is not private; ``public``: published ranges, mapped to -1 .. 1; ``none``."""
+from simulation.records.base_params import Normalisation, check_fraction, check_seed
+from simulation.records.synthetic.params import SyntheticParams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +31,8 @@ class BreastCancerParams:
     ``pooled`` moreover shares them between hospitals, ``public`` uses published ranges."""
 
     def __post_init__(self) -> None:
-        _check_fraction(self.test_fraction)
-        _check_seed(self.split_seed)
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +55,8 @@ class HeartDiseaseParams:
     outside the guarantee, ``public`` uses clinical ranges."""
 
     def __post_init__(self) -> None:
-        _check_fraction(self.test_fraction)
-        _check_seed(self.split_seed)
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +80,8 @@ class IstParams:
     ``public`` uses clinical ranges."""
 
     def __post_init__(self) -> None:
-        _check_fraction(self.test_fraction)
-        _check_seed(self.split_seed)
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +107,8 @@ class Diabetes130Params:
     ``public`` uses the ranges of the data's documentation."""
 
     def __post_init__(self) -> None:
-        _check_fraction(self.test_fraction)
-        _check_seed(self.split_seed)
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,8 +185,8 @@ class CsvParams:
     ``public`` uses the ranges given with the inputs."""
 
     def __post_init__(self) -> None:
-        _check_fraction(self.test_fraction)
-        _check_seed(self.split_seed)
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
         if not self.inputs:
             raise ValueError("inputs: a table needs at least one column to learn from")
         names = [given.name for given in self.inputs]
@@ -199,7 +198,14 @@ class CsvParams:
             raise ValueError(f"delimiter: must be one character, got {self.delimiter!r}")
 
 
-DataParams = Union[BreastCancerParams, HeartDiseaseParams, IstParams, Diabetes130Params, CsvParams]
+DataParams = Union[
+    SyntheticParams,
+    BreastCancerParams,
+    HeartDiseaseParams,
+    IstParams,
+    Diabetes130Params,
+    CsvParams,
+]
 """Every source that a configuration may name."""
 
 
@@ -254,13 +260,3 @@ PartitionParams = Union[NaturalParams, IidParams, DirichletParams]
 def _check_min_size(value: int) -> None:
     if value < 2:
         raise ValueError(f"min_size: must be at least 2, one to train and one to test, got {value}")
-
-
-def _check_fraction(value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"test_fraction: must be between 0 and 1, got {value}; usual is 0.2")
-
-
-def _check_seed(value: int | None) -> None:
-    if value is not None and not 0 <= value < 2**32:
-        raise ValueError(f"split_seed: must be between 0 and 4294967295, got {value}")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from simulation.records.errors import DataError
 from simulation.records.source import Source
-from simulation.records.sources import breast_cancer, csv_table, diabetes_130, heart_disease, ist
+from simulation.records.sources import (
+    breast_cancer,
+    csv_table,
+    diabetes_130,
+    heart_disease,
+    ist,
+    synthetic,
+)
 
 SOURCES: dict[str, Source] = {
     source.kind: source
     for source in (
+        synthetic.SOURCE,
         breast_cancer.SOURCE,
         heart_disease.SOURCE,
         ist.SOURCE,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.base.digest import Digest
 from simulation.base.ids import HospitalId
 from simulation.records.errors import DataError
 
@@ -78,6 +79,9 @@ class Federation:
     """One for each hospital, from 0."""
     notes: tuple[str, ...] = ()
     """Warnings that belong beside every result, e.g. that normalisation was not private."""
+    pipeline: Digest | None = None
+    """Commits to how inputs are made of records, the same at every hospital; none where the
+    source's columns are the inputs."""
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from simulation.base.rng import Streams
 from simulation.records.files import SourceFile
 from simulation.records.table import Table
+from simulation.records.tables import Cohort
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,18 @@ class Source:
     """What a configuration may say about it."""
     read: Callable[[Any], Table]
     """All its rows, given its params. Raises `DataError` when a file is absent or altered."""
+    generate: Callable[[Any, int | None, Streams], Table] | None = None
+    """For a source that is made, not read: its rows for a number of hospitals, from the run's seed;
+    ``read`` then gives one worked example."""
+    cohort: Callable[[Any], Cohort] | None = None
+    """For a source of longitudinal records: its canonical tables, which ``read`` makes rows of."""
     files: tuple[SourceFile, ...] = ()
     """Its original files; none when it ships with the program."""
     download: Download | None = None
     """Where they are fetched; none when there is nothing to fetch."""
+
+    def table(self, params: Any, hospitals: int | None, streams: Streams) -> Table:
+        """Its rows for a run: made for it, or read."""
+        if self.generate is None:
+            return self.read(params)
+        return self.generate(params, hospitals, streams)

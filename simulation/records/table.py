@@ -12,9 +12,24 @@ Labels = NDArray[np.int64]
 Index = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a raw column holds."""
+
+    name: str
+    """Its name."""
+    levels: tuple[str, ...] = ()
+    """Names of the levels that its values are positions in; none: its values are numbers."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
-    """Rows of one source, complete and numeric."""
+    """Rows of one source.
+
+    Without ``columns`` they are complete numbers, ready to be scaled. With ``columns`` they are
+    raw: NaN stands for a missing number, a level is a position, and a pipeline fitted on training
+    rows makes inputs of them.
+    """
 
     features: tuple[str, ...]
     """Names of the inputs, in column order."""
@@ -32,6 +47,12 @@ class Table:
     """Names of the source's hospitals, in order of their numbers."""
     patient: Index | None = None
     """Number of each row's patient, shape (rows,); none when every row is a patient of its own."""
+    columns: tuple[Column, ...] = ()
+    """What each raw column holds; none when all are complete numbers."""
+    time_min: Index | None = None
+    """When each row's prediction is made, minutes since 1970, shape (rows,)."""
+    risk: Rows | None = None
+    """The probability with which each label was drawn, shape (rows,), where it is known."""
     notes: tuple[str, ...] = ()
     """What must be said beside every result, e.g. that the hospitals are stand-ins."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,7 @@ def test_test_rows_have_no_influence_on_scaling(monkeypatch: pytest.MonkeyPatch)
         seed = Streams(5).integer("records", "split", hospital) % 2**32
         _, test = loading._split(original.y[rows], None, 0.2, seed, hospital)
         changed[rows[test]] *= 1000
-    source = type("Fake", (), {"read": staticmethod(lambda _: _with(original, changed))})
+    source = replace(source_of("breast_cancer"), read=lambda _: _with(original, changed))
     monkeypatch.setattr(loading, "source_of", lambda _: source)
     after = load(CANCER, IidParams(), 3, Streams(5))
     for a, b in zip(before, after, strict=True):

@@ -1,0 +1,68 @@
+"""What the parameters of all sources have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Normalisation = Literal["site", "pooled", "public", "none"]
+"""``site``: statistics of the hospital's own training rows; ``pooled``: of all hospitals' training
+rows, which is not private; ``public``: published ranges, mapped to -1 .. 1; ``none``."""
+
+EncounterKind = Literal["inpatient", "emergency", "ambulatory", "other"]
+"""Kinds of encounter, as in `tables.ENCOUNTER_KINDS`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordsParams:
+    """Sources of longitudinal records: what is predicted, from what, and how it is scaled."""
+
+    index: tuple[EncounterKind, ...] = ("inpatient",)
+    """Kinds of encounter at whose end a prediction is made: one row of the table each."""
+    outcome: tuple[EncounterKind, ...] = ("inpatient",)
+    """Label 1: the patient's next encounter of one of these kinds, at any hospital, begins within
+    the horizon."""
+    horizon_days: int = 30
+    """How long after the end of an encounter the outcome counts, in days. Encounters nearer than
+    this to the end of the records have no known label and are left out."""
+    lookback_days: tuple[int, ...] = (180, 365)
+    """Windows before the prediction, in days, in which earlier encounters are counted; the longest
+    is also how far back a measured value is taken from."""
+    rare_share: float = 0.01
+    """Columns and levels that fewer than this share of the training rows have are left out or
+    folded into ``other``; with normalisation ``public`` and ``none`` all are kept, since counting
+    them is a use of private records."""
+    test_fraction: float = 0.2
+    """Share of each hospital's patients kept for testing, between 0 and 1. A patient known to
+    several hospitals is on the same side at all of them."""
+    split_seed: int | None = None
+    """Seed of the train/test split; none: drawn from the run's seed."""
+    normalisation: Normalisation = "site"
+    """How inputs are scaled: by median and interquartile range of the training rows (``site``,
+    ``pooled``: private statistics outside the guarantee), by published ranges, or not at all."""
+
+    def __post_init__(self) -> None:
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
+        if not self.index or not self.outcome:
+            raise ValueError("index: index and outcome need at least one kind of encounter each")
+        if self.horizon_days < 1:
+            raise ValueError(f"horizon_days: must be at least 1, got {self.horizon_days}")
+        if not self.lookback_days or min(self.lookback_days) < 1:
+            raise ValueError("lookback_days: needs at least one window, each of at least 1 day")
+        if sorted(set(self.lookback_days)) != list(self.lookback_days):
+            raise ValueError("lookback_days: must ascend, e.g. [180, 365]")
+        if not 0 <= self.rare_share < 0.5:
+            raise ValueError(f"rare_share: must be from 0 to below 0.5, got {self.rare_share}")
+
+
+def check_fraction(value: float) -> None:
+    """Refuse a test fraction that leaves one side empty."""
+    if not 0 < value < 1:
+        raise ValueError(f"test_fraction: must be between 0 and 1, got {value}; usual is 0.2")
+
+
+def check_seed(value: int | None) -> None:
+    """Refuse a seed that scikit-learn refuses."""
+    if value is not None and not 0 <= value < 2**32:
+        raise ValueError(f"split_seed: must be between 0 and 4294967295, got {value}")
