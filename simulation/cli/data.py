@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulation.records.source import Source
 
 data_app = typer.Typer(
-    help="Sources of records: list them, fetch their files, show where they lie.",
+    help="Sources of records: list and fetch them, show where they lie and what they hold.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -91,7 +91,29 @@ def fetch(kind: Kind, json: Json = False) -> int:
 
 
 @data_app.command()
-def path(
+def describe(
+    what: Annotated[
+        str, typer.Argument(help="Source, or configuration file (.yaml).", show_default=False)
+    ],
+    path: Annotated[
+        str | None, typer.Option("--path", help="Files of a source that reads one's own.")
+    ] = None,
+    hospitals: Annotated[
+        int | None, typer.Option("--hospitals", help="Hospitals of a cohort that is made.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed; the file's first, or 42.", min=0)
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Hospitals, their sizes, label rates, gaps and drift, before anything is trained."""
+    from simulation.cli.data_describe import describe_data
+
+    return describe_data(what, path, hospitals, seed, json=json)
+
+
+@data_app.command("path")
+def path_(
     kind: Annotated[str, typer.Argument(help="Source; the folder of all when left out.")] = "",
     json: Json = False,
 ) -> int:

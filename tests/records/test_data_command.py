@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from simulation.cli.data import fetch, list_
+from simulation.base.rng import Streams
+from simulation.cli.data import describe, fetch, list_
+from simulation.records.describe import ceiling
+from simulation.records.errors import DataError
+from simulation.records.registry import source_of
+from simulation.records.sources.synthetic import EXAMPLE_HOSPITALS, EXAMPLE_SEED
 
 
 def _files_of(kind: str, text: str) -> str:
@@ -40,3 +48,57 @@ def test_ones_own_files_do_not_come_with_the_program(
     for said in (listed, fetched):
         assert "comes with the program" not in said
         assert "data.path" in said
+
+
+# ---- describe -----------------------------------------------------------------------------------
+
+
+def test_the_ceiling_is_printed_and_is_the_one_of_the_labels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Hospitals, sizes, label rates, gaps, and the best attainable AUROC, which the drawn labels
+    confirm."""
+    describe("synthetic", json=True)
+    report = json.loads(capsys.readouterr().out)
+    source = source_of("synthetic")
+    table = source.table(source.params(), EXAMPLE_HOSPITALS, Streams(EXAMPLE_SEED))
+    assert len(report["hospitals"]) == EXAMPLE_HOSPITALS
+    assert sum(line["rows"] for line in report["hospitals"]) == len(table.y)
+    assert report["everybody"]["positive"] == pytest.approx(table.y.mean())
+    assert 0.02 < report["everybody"]["missing"] < 0.5
+    assert report["everybody"]["shared"] > 0
+    assert report["ceiling_auroc"] == pytest.approx(roc_auc_score(table.y, table.risk), abs=0.02)
+    assert 0.72 < report["ceiling_auroc"] < 0.78
+    describe("synthetic")
+    shown = capsys.readouterr().out
+    assert (
+        f"best attainable AUROC (the labels' own probability): {report['ceiling_auroc']:.3f}"
+        in (shown)
+    )
+
+
+def test_the_ceiling_is_the_expected_auroc() -> None:
+    """The mean over many draws of the labels; 1/2 where all probabilities are one."""
+    rng = np.random.default_rng(0)
+    risk = np.round(rng.beta(1, 4, 400), 2)
+    drawn = [roc_auc_score((rng.random(400) < risk).astype(int), risk) for _ in range(300)]
+    assert ceiling(risk) == pytest.approx(np.mean(drawn), abs=0.005)
+    assert ceiling(np.full(9, 0.3)) == pytest.approx(0.5)
+
+
+def test_a_configuration_is_described_as_it_is_dealt(capsys: pytest.CaptureFixture[str]) -> None:
+    """The quickstart's seven hospitals, of 569 rows in all, without times, gaps or ceiling."""
+    quickstart = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+    describe(str(quickstart), json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["hospitals"]) == 7
+    assert report["everybody"]["rows"] == 569
+    assert report["everybody"]["missing"] == 0
+    assert report["ceiling_auroc"] is None
+
+
+def test_a_source_that_needs_more_says_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of one's own cannot be described by the word csv."""
+    with pytest.raises(DataError, match=r"csv cannot be described by its name alone.*--path"):
+        describe("csv")
+    assert not capsys.readouterr().out
