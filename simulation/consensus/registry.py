@@ -12,17 +12,22 @@ from types import ModuleType
 from typing import Any, Union
 
 from simulation.base.ids import ReplicaId
-from simulation.consensus import pbft, sequencer
+from simulation.consensus import pbft, raft, sequencer
 from simulation.consensus.pbft import messages as pbft_messages
 from simulation.consensus.pbft import params as pbft_params
 from simulation.consensus.pbft import replica as pbft_replica
 from simulation.consensus.protocol import Replica
-from simulation.consensus.quorum import byzantine_faults
+from simulation.consensus.quorum import byzantine_faults, crash_faults
+from simulation.consensus.raft import messages as raft_messages
+from simulation.consensus.raft import params as raft_params
+from simulation.consensus.raft import replica as raft_replica
 from simulation.consensus.sequencer import messages as sequencer_messages
 from simulation.consensus.sequencer import params as sequencer_params
 from simulation.consensus.sequencer import replica as sequencer_replica
 
-ConsensusParams = Union[pbft_params.PbftParams, sequencer_params.SequencerParams]
+ConsensusParams = Union[
+    pbft_params.PbftParams, raft_params.RaftParams, sequencer_params.SequencerParams
+]
 """Parameters of any protocol; ``kind`` tells them apart."""
 
 
@@ -64,6 +69,15 @@ PROTOCOLS: dict[str, ProtocolSpec] = {
         tolerates=byzantine_faults,
         min_replicas=pbft_params.MIN_REPLICAS,
         summary=_summary(pbft),
+    ),
+    "raft": ProtocolSpec(
+        name="raft",
+        params=raft_params.RaftParams,
+        build=raft_replica.build,
+        messages=raft_messages.MESSAGES,
+        tolerates=crash_faults,
+        min_replicas=1,
+        summary=_summary(raft),
     ),
     "sequencer": ProtocolSpec(
         name="sequencer",

@@ -9,7 +9,10 @@ from simulation.consensus.pbft import attacks as pbft_attacks
 from simulation.consensus.pbft import observer as pbft_observer
 from simulation.consensus.pbft import replica as pbft_replica
 from simulation.consensus.pbft.params import PbftParams
-from simulation.consensus.quorum import byzantine_faults
+from simulation.consensus.quorum import byzantine_faults, crash_faults
+from simulation.consensus.raft import observer as raft_observer
+from simulation.consensus.raft import replica as raft_replica
+from simulation.consensus.raft.params import RaftParams
 from simulation.consensus.soak import Subject
 
 
@@ -42,6 +45,29 @@ def patient_pbft(params: PbftParams) -> PbftParams:
     )
 
 
+def draw_raft(draw: Draw) -> RaftParams:
+    """Small windows and short timeouts, so that leaders change and followers fall behind."""
+    timeout_ms = draw.between(10, 60) if draw.chance(150) else draw.between(100, 400)
+    return RaftParams(
+        batch_max_requests=draw.between(1, 4),
+        batch_max_age_ms=float(draw.between(0, 5)),
+        pipeline=draw.between(1, 8),
+        window=draw.between(1, 12),
+        append_max_entries=draw.between(1, 6),
+        # Now and then shorter than a round trip: then only doubling finds a value that works.
+        election_timeout_ms=float(timeout_ms),
+        heartbeat_ms=timeout_ms / draw.between(2, 4),
+        client_retry_ms=float(draw.between(50, 300)),
+    )
+
+
+def patient_raft(params: RaftParams) -> RaftParams:
+    """Timeouts far beyond any delay without faults."""
+    return replace(
+        params, election_timeout_ms=60_000.0, heartbeat_ms=10_000.0, client_retry_ms=20_000.0
+    )
+
+
 SUBJECTS: dict[str, Subject] = {
     "pbft": Subject(
         name="pbft",
@@ -52,5 +78,16 @@ SUBJECTS: dict[str, Subject] = {
         draw_params=draw_pbft,
         patient=patient_pbft,
         noise=("view-change", "request-timeout", "status", "committed", "equivocation"),
+    ),
+    "raft": Subject(
+        name="raft",
+        build=raft_replica.build,
+        observe=raft_observer.observe,
+        attacks={},
+        tolerates=crash_faults,
+        draw_params=draw_raft,
+        patient=patient_raft,
+        noise=("view-change", "request-vote", "vote"),
+        sizes=(3, 4, 5, 6, 7, 8, 10, 13),
     ),
 }

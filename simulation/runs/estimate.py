@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MESSAGES_PER_DECISION: dict[str, Callable[[int], int]] = {
     # Pre-prepare to all others; each backup's prepare to all others; everybody's commit (§4.2).
     "pbft": lambda n: (n - 1) + (n - 1) ** 2 + n * (n - 1),
+    # Entry and answers, commit index and answers: an upper bound, for a decision that stands alone.
+    "raft": lambda n: 4 * (n - 1),
     "sequencer": lambda n: n - 1,
 }
 """Messages that order one batch among n replicas, by protocol."""
