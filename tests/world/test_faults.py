@@ -27,8 +27,9 @@ from simulation.trace.events import (
     Reported,
     RoundClosed,
     Trained,
+    TransactionSubmitted,
 )
-from simulation.world import simulate
+from simulation.world import World, make_setting, simulate
 
 QUICK = PbftParams(request_timeout_ms=1_000, client_retry_ms=400, retransmit_ms=300)
 STILL = NetworkParams(latency=ConstantLatency(delay_ms=10))
@@ -117,15 +118,74 @@ def test_what_was_certified_while_it_was_down_is_asked_for(faulty):
     assert mine == set(range(1, outcome.summary["ledger"]["height"] + 1))
 
 
-def test_a_transaction_that_a_crash_cut_short_is_submitted_again(faulty):
+def moment(task, kind, **fields):
+    """When an event of this kind first happens without faults, in ms."""
+    for event in only(simulate(dataclasses.replace(task, faults=()), 1), kind):
+        if all(getattr(event, name) == value for name, value in fields.items()):
+            return event.t_us / 1_000
+    raise AssertionError("it never happens")
+
+
+def test_a_transaction_that_was_lost_in_a_crash_is_submitted_again(faulty):
     """A member's sequence numbers have no gaps, so what was signed has to reach the ledger."""
-    task = faulty(
-        CrashFault(at_height=2, node=2, memory="lost"), RecoverFault(at_ms=5_000, node=2), rounds=3
-    )
+    at_ms = moment(faulty(rounds=3), TransactionSubmitted, node=2)
+    lost = [
+        PartitionFault(at_ms=at_ms - 1, groups=((2,),)),
+        CrashFault(at_ms=at_ms + 1, node=2, memory="lost"),
+        HealFault(at_ms=at_ms + 2),
+        RecoverFault(at_ms=at_ms + 5_000, node=2),
+    ]
 
-    outcome = simulate(task, 1)
+    outcome = simulate(faulty(*lost, rounds=3), 1)
 
-    assert [e.accepted for e in only(outcome, RoundClosed)][1:] == [4, 4]
+    assert [e.accepted for e in only(outcome, RoundClosed)] == [3, 4, 4]
+
+
+def test_a_hospital_that_is_down_does_not_train(faulty):
+    """What it was working on is lost, whatever else it remembers."""
+    at_ms = moment(faulty(), Trained, hospital=2)
+    gone = [CrashFault(at_ms=at_ms - 1, node=2), RecoverFault(at_ms=at_ms + 10, node=2)]
+
+    outcome = simulate(faulty(*gone), 1)
+
+    assert [(e.accepted, e.late) for e in only(outcome, RoundClosed)] == [(3, 1), (4, 0)]
+    assert [e.round for e in only(outcome, Trained) if e.hospital == 2] == [2]
+
+
+@pytest.mark.parametrize(("memory", "same"), [("kept", True), ("lost", False)])
+def test_a_forgetful_node_reads_its_ledger_again(faulty, memory, same):
+    task = faulty(CrashFault(at_height=2, node=2, memory=memory), RecoverFault(at_ms=5_000, node=2))
+    world = World(task, 1, make_setting(task, 1), None, (), {})
+    before = world.ledgers.services[2].copy
+
+    world.run()
+
+    assert (world.ledgers.services[2].copy is before) == same
+
+
+def test_a_replica_that_hears_nothing_more_finds_out_what_it_missed(faulty, monkeypatch):
+    """It learns from its ledger that others are ahead, and has its core ask them."""
+    task = faulty(PartitionFault(at_round=2, groups=((3,),)))
+    world = World(task, 1, make_setting(task, 1), None, (), {})
+    judge = world._judge
+
+    def heal_first():
+        assert world.ledgers.services[3].copy.height < world.ledgers.services[0].copy.height
+        world.network.weather.heal()
+        return judge()
+
+    monkeypatch.setattr(world, "_judge", heal_first)
+    outcome = world.run()
+
+    assert heights(outcome)[3] == outcome.summary["ledger"]["height"]
+
+
+def test_an_order_that_comes_twice_is_carried_out_once(faulty):
+    """To train twice would spend the privacy budget twice."""
+    outcome = simulate(faulty(network=dataclasses.replace(STILL, duplicate=0.8)), 1)
+
+    trained = [(e.round, e.hospital) for e in only(outcome, Trained)]
+    assert sorted(trained) == [(number, hospital) for number in (1, 2) for hospital in range(4)]
 
 
 def test_a_partition_heals_and_no_update_is_late(faulty):
