@@ -315,3 +315,24 @@ class FastReplica(Protocol):
     def receive(self, sender: NodeId, message: Any, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message; total like `Replica.step`."""
         ...
+
+
+@runtime_checkable
+class Absorbing(Protocol):
+    """A replica that can say of a message that all it does is to be counted.
+
+    A host may hand such messages to ``absorb`` before their time, in order, when it knows that they
+    are the replica's next inputs, and so spare itself an event for each. It gives those that were
+    early after all back, the last one first, before it feeds the replica anything else.
+    """
+
+    def absorb(self, sender: NodeId, message: Any) -> bool:
+        """Take the message if ``receive`` would return no effect and only add it to a count.
+
+        False leaves the replica as it was; the message is then fed to it at its time.
+        """
+        ...
+
+    def give_back(self, sender: NodeId, message: Any) -> None:
+        """Forget the last message that was absorbed and not given back."""
+        ...

@@ -37,8 +37,8 @@ BLOCK = 4096
 class LatencyModel(Protocol):
     """Draws the delays of one message to several destinations."""
 
-    constant_us: int | None
-    """The delay when it is always the same, so that callers may skip drawing; else None."""
+    least_us: int
+    """No delay is shorter; 0 when nothing is known."""
 
     def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
         """One-way delays in µs from ``src`` to each of ``dsts``, in the same order."""
@@ -78,21 +78,19 @@ class ConstantModel:
     """The same delay for every message."""
 
     def __init__(self, delay_us: int) -> None:
-        self.constant_us: int | None = delay_us
+        self.least_us = delay_us
 
     def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
         """See `LatencyModel.draw_block`."""
         del src
-        assert self.constant_us is not None
-        return [self.constant_us] * len(dsts)
+        return [self.least_us] * len(dsts)
 
 
 class IndependentModel:
     """Every message draws from one distribution, whoever talks to whom."""
 
-    constant_us: int | None = None
-
-    def __init__(self, nodes: int, sampler: Sampler, streams: Streams) -> None:
+    def __init__(self, nodes: int, sampler: Sampler, streams: Streams, least_us: int = 0) -> None:
+        self.least_us = least_us
         self._reservoirs = [
             _Reservoir(sampler, streams.stream("network", "latency", src)) for src in range(nodes)
         ]
@@ -110,12 +108,12 @@ class MatrixModel:
         jitter: draws what is added to each message, in ms; None for no jitter.
     """
 
-    constant_us: int | None = None
-
     def __init__(
         self, base_us: Sequence[Sequence[int]], jitter: Sampler | None, streams: Streams
     ) -> None:
         self._base_us = [list(row) for row in base_us]
+        others = [us for src, row in enumerate(base_us) for dst, us in enumerate(row) if src != dst]
+        self.least_us = min(others, default=0)
         self._reservoirs = (
             None
             if jitter is None
@@ -148,7 +146,7 @@ def latency_model(params: LatencyParams, nodes: int, streams: Streams) -> Latenc
                 region_bases_us(params, nodes), _exponential(params.jitter_ms), streams
             )
         case _:
-            return IndependentModel(nodes, _sampler(params), streams)
+            return IndependentModel(nodes, _sampler(params), streams, _least_us(params))
 
 
 def _pair_bases(params: PairLatency, nodes: int, streams: Streams) -> list[list[int]]:
@@ -184,6 +182,21 @@ def _sampler(
         case EmpiricalLatency():
             samples = np.asarray(params.samples_ms, dtype=np.float64)
             return lambda generator: samples[generator.integers(0, len(samples), BLOCK)]
+
+
+def _least_us(
+    params: UniformLatency | NormalLatency | LognormalLatency | GammaLatency | EmpiricalLatency,
+) -> int:
+    match params:
+        case UniformLatency():
+            least_ms = params.low_ms
+        case GammaLatency():
+            least_ms = params.floor_ms
+        case EmpiricalLatency():
+            least_ms = min(params.samples_ms)
+        case NormalLatency() | LognormalLatency():
+            least_ms = 0.0
+    return int(least_ms * US_PER_MS)
 
 
 def _truncated_normal(

@@ -28,6 +28,10 @@ def _ignore(at_us: int) -> None:
     del at_us
 
 
+def idle() -> None:
+    """The rewind of a reader that takes nothing early."""
+
+
 class Inbox:
     """The messages under way to one node.
 
@@ -35,7 +39,7 @@ class Inbox:
     with it, so that a reader who waits for a later message takes this one first.
     """
 
-    __slots__ = ("coming", "current", "free_ns", "queue", "soonest_us", "stir")
+    __slots__ = ("coming", "current", "free_ns", "queue", "rewind", "soonest_us", "stir")
 
     def __init__(self) -> None:
         self.coming: list[Arrival] = []
@@ -50,6 +54,8 @@ class Inbox:
         self.free_ns = 0
         """When the downlink has carried all that was taken."""
         self.stir: Callable[[int], None] = _ignore
+        self.rewind: Callable[[], None] = idle
+        """Has the reader put back what it took before its time; call it before counting."""
 
     def put(self, arrival: Arrival) -> None:
         """Add one message; for whole broadcasts see `Network`."""

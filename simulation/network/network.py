@@ -24,7 +24,7 @@ from simulation.base.units import BITS_PER_BYTE
 from simulation.consensus.protocol import Message
 from simulation.network.clock import Clock
 from simulation.network.delays import latency_model
-from simulation.network.inbox import NS_PER_US, Inbox, Reader
+from simulation.network.inbox import NS_PER_US, Inbox, Reader, idle
 from simulation.network.params import NetworkParams
 from simulation.network.parcel import Count, Parcel
 from simulation.network.weather import weather_of
@@ -50,6 +50,8 @@ class Network:
         self.weather = weather_of(params, nodes, streams)
         self._held: list[tuple[Parcel, NodeId, int]] = []
         self._latency = latency_model(params.delays, nodes, streams)
+        self.lookahead_us = self._latency.least_us
+        """For so long from now on, no message arrives that is not under way already."""
         self._uplink_bps = params.uplink_bps
         self._downlink_bps = params.downlink_bps
         self._uplink_free_ns = [0] * nodes
@@ -65,18 +67,22 @@ class Network:
         inbox = self._inboxes[node]
         Reader(self.env, inbox, lambda parcel: receive(parcel.sender, parcel.message))
 
-    def connect(self, node: NodeId, stir: Callable[[int], None]) -> Inbox:
-        """Attach a node that reads its inbox for itself; ``stir`` as in `Inbox`.
+    def connect(
+        self, node: NodeId, stir: Callable[[int], None], rewind: Callable[[], None] = idle
+    ) -> Inbox:
+        """Attach a node that reads its inbox for itself; ``stir`` and ``rewind`` as in `Inbox`.
 
         The node looks into the inbox at once: messages may be under way already.
         """
         inbox = self._inboxes[node]
         inbox.stir = stir
+        inbox.rewind = rewind
         return inbox
 
     def detach(self, node: NodeId) -> None:
         """Forget what has arrived at ``node``, and drop from now on what arrives there."""
         inbox = self._inboxes[node]
+        inbox.rewind = idle
         inbox.pass_by(self.env.now)
         Reader(self.env, inbox, self._refuse, downlink=False)
 
@@ -195,6 +201,7 @@ class Network:
         """Copies that are on the uplink, under way or held, by kind."""
         counts: dict[str, Count] = {}
         for inbox in self._inboxes:
+            inbox.rewind()
             for parcel in inbox.under_way(self.env.now):
                 if parcel.counted:
                     _count(counts, parcel, 1)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from simulation.base.digest import Digest, short
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import (
+    Absorbing,
     Batch,
     Broadcast,
     CancelTimer,
@@ -99,6 +100,10 @@ class ReplicaHost:
         """Run this core from now on, e.g. one that lies."""
         self.core = core
         self._fast = getattr(core, "receive", None)
+        if isinstance(core, Absorbing):
+            self.node.look_ahead(core.absorb, core.give_back)
+        else:
+            self.node.look_ahead(None, None)
 
     def crash(self, lose_memory: bool = False) -> None:
         """Stop the replica and its node at once. The journal survives.
@@ -108,6 +113,7 @@ class ReplicaHost:
         Raises:
             ValueError: when memory is lost and the protocol keeps nothing durable.
         """
+        self.node.rewind()
         core = getattr(self.core, "core", self.core)  # the honest core inside a lying one
         self._durable = None
         if lose_memory:

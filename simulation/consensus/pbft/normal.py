@@ -127,6 +127,49 @@ class NormalCase(Requests):
                 self.settled_view = self.view
             self.settle({(r.client, r.timestamp) for r in batch.requests})
 
+    # ---- votes before their time (`simulation.consensus.protocol.Absorbing`) --------------------
+
+    def absorb(self, sender: NodeId, message: object) -> bool:
+        """Count a vote that completes no quorum and contradicts none, in the current view.
+
+        What is in the log lies between the water marks, so they need no second look.
+        """
+        if not isinstance(message, (Commit, Prepare)):
+            return False
+        entry = self.log.get(message.seq)
+        if (
+            entry is None
+            or message.view != self.view
+            or message.signed_by != sender
+            or not self.active
+            or not 0 <= sender < self.n
+        ):
+            return False
+        if isinstance(message, Commit):
+            commits = entry.commits.get(message.digest)
+            return (
+                commits is not None
+                and (entry.committed or len(commits) + 1 < self._quorum_size)
+                and entry.add_commit(sender, message) > 0
+            )
+        prepares = entry.prepares.get(message.digest)
+        return (
+            prepares is not None
+            and (entry.prepared or len(prepares) + 2 < self._quorum_size)
+            and sender != message.view % self.n
+            and entry.add_prepare(sender, message) > 0
+        )
+
+    def give_back(self, sender: NodeId, message: Prepare | Commit) -> None:
+        """Undo `absorb` for the last vote."""
+        entry = self.log[message.seq]
+        if isinstance(message, Commit):
+            entry.commit_from ^= 1 << sender
+            entry.commits[message.digest].pop()
+        else:
+            entry.prepare_from ^= 1 << sender
+            entry.prepares[message.digest].pop()
+
     def _look_again(
         self,
         sender: NodeId,
