@@ -60,6 +60,10 @@ class Checkpoints(NormalCase):
             return
         self.low = seq
         self.stable_proof = proof
+        mine = self.checkpoints.get(self.id, {}).get(seq)
+        if mine is not None and claim_of(mine) != claim_of(proof[0]):
+            # A quorum has another state: this replica's own copy has been damaged or altered.
+            self.report("diverged", seq)
         self._truncate()
         self.report("stable-checkpoint", seq)
         self.propose_batches()
