@@ -63,3 +63,54 @@ def test_a_budget_that_no_noise_meets_is_one_message(plan) -> None:
 
     assert (code, out) == (2, "")
     assert "privacy.epsilon: 1e-06 cannot be reached" in err
+
+
+def test_an_audit_draws_the_claim_beside_the_bounds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Claim, bound, ceiling and estimate, each with a bar; exit code 0 when nothing contradicts."""
+    small = ["--set", SIGMA, "--set", "model=logistic", "--set", "engine=batched"]
+    arguments = ["audit", QUICKSTART, *small, "--canaries", "200", "--hospital", "2"]
+    seen: list[str] = []
+    for extra in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", ["wardchain", *arguments, *extra])
+        with pytest.raises(SystemExit) as ended:
+            guarded(app)
+        assert ended.value.code == 0
+        seen.append(capsys.readouterr().out)
+
+    report = json.loads(seen[1])
+    assert report["hospital"] == 2
+    assert report["findings"] == []
+    for name, value in (
+        ("claimed", report["claimed"]),
+        ("one-run bound", report["one_run"]),
+        ("its ceiling", report["one_run_ceiling"]),
+        ("estimate", report["conformance"]),
+    ):
+        (line,) = [line for line in seen[0].splitlines() if line.strip().startswith(name + " ")]
+        assert f"{value:.3f}" in line
+    assert "does not prove it" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "privacy=none"], "privacy.kind: nothing is claimed"),
+        (["--set", SIGMA, "--hospital", "7"], "--hospital: 7 is none of the 7 hospitals"),
+    ],
+)
+def test_an_audit_of_nothing_is_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    """Exit code 2 and one message."""
+    monkeypatch.setattr(sys, "argv", ["wardchain", "audit", QUICKSTART, *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        guarded(app)
+
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

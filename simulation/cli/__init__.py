@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from simulation.cli.audit import audit
 from simulation.cli.check import check
 from simulation.cli.data import data_app
 from simulation.cli.exits import guarded
@@ -37,6 +38,7 @@ app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)
 app.command(short_help="Compare with closed forms and published numbers.")(validate)
 app.command(short_help="Run random fault schedules against a protocol.")(soak)
+app.command(short_help="Audit a privacy claim by training with canaries.")(audit)
 app.add_typer(privacy_app, name="privacy", short_help="Plan noise and budget of every hospital.")
 app.add_typer(data_app, name="data", short_help="List, fetch and locate records.")
 

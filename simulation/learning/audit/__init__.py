@@ -1,0 +1,1 @@
+"""Auditing a privacy claim from what the federation sees: the model after each round."""
