@@ -39,7 +39,6 @@ def plan(config: Config, set_: Set = None, seed: Seed = None, json: Json = False
     """
     from simulation.config.dump import config_hash
     from simulation.config.errors import ConfigError
-    from simulation.config.errors import ConfigError
     from simulation.config.load import load
     from simulation.runs.preflight import preflight
     from simulation.runs.privacy import privacy_report
@@ -47,8 +46,6 @@ def plan(config: Config, set_: Set = None, seed: Seed = None, json: Json = False
     experiment = load(config, set_ or (), seed)
     if not experiment.learns:
         raise ConfigError(f"{config}: workload: nothing is trained, so nothing is spent")
-    if not experiment.learns:
-        raise ConfigError("workload: trains nothing, so no privacy is spent")
     first = experiment.seeds[0]
     report = privacy_report(experiment, preflight(experiment, [first])[first])
     if json:
