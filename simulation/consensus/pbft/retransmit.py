@@ -98,7 +98,8 @@ class Retransmission(ViewChanges):
             self.send(sender, self.view_changes[self.id])
 
     def _help_with_decisions(self, sender: NodeId, message: Status) -> None:
-        if message.low < self.low:
+        # The initial state has no certificate, whatever below it a liar claims to be at.
+        if message.low < self.low and self.stable_proof:
             self.send(sender, StableCheckpoint(self.stable_proof))
         mine = self.checkpoints.get(self.id, {})
         for seq in sorted(mine):

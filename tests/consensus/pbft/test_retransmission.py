@@ -105,6 +105,11 @@ def test_one_behind_the_checkpoint_gets_its_certificate(bench: Bench) -> None:
     assert effects.sent(m.Committed) == []
 
 
+def test_the_initial_state_needs_no_certificate(bench: Bench) -> None:
+    """§4.3: at h = 0 there is no proof to send, not even to one that claims to be below."""
+    assert bench.hears(3, replace(NOTHING, low=-1, executed=-1)) == []
+
+
 def test_one_in_an_older_view_gets_the_new_view(bench: Bench) -> None:
     """TOCS: NEW-VIEW is repeated for those that are not in the view."""
     bench.enters(2)
