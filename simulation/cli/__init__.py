@@ -20,6 +20,7 @@ from simulation.cli.soak import soak
 from simulation.cli.trace import trace
 from simulation.cli.validate import validate
 from simulation.cli.verify import verify
+from simulation.cli.verify_receipt import verify_receipt
 
 app = typer.Typer(
     name="wardchain",
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command(short_help="Run an experiment.")(run)
 app.command(short_help="Check a configuration; print it resolved, estimate.")(check)
 app.command(short_help="Audit a finished run from its files.")(verify)
+app.command(short_help="Check one receipt offline.")(verify_receipt)
 app.command(short_help="Explain a section or a parameter.")(explain)
 app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)

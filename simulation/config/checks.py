@@ -69,6 +69,13 @@ def _updates(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _privacy(experiment: Experiment) -> Iterator[Problem]:
+    privacy = experiment.privacy
+    if isinstance(privacy, DpSgdParams) and privacy.cap is not None and not experiment.replicas:
+        yield Problem(
+            ("privacy", "cap"),
+            "the cap is kept by the ledger, and there is none; use ledger: commit_reveal, or leave "
+            "the cap out",
+        )
     foreign = experiment.federation.client_app != OWN_CLIENT_APP
     if foreign and isinstance(experiment.privacy, DpSgdParams):
         yield Problem(

@@ -109,6 +109,9 @@ class DpSgdParams:
     """Probability with which the guarantee may fail; below 1 / (10 x records of any hospital)."""
     max_grad_norm: float = 1.0
     """Norm to which each record's gradient is clipped, above 0."""
+    cap: float | None = None
+    """Largest total epsilon that the ledger lets a hospital reserve; a commitment above it is
+    refused and the round goes on without the hospital. Null: no cap. Needs a ledger."""
     unit: Literal["record"] = "record"
     """What is protected: one record."""
     secure_rng: bool = False
@@ -125,6 +128,7 @@ class DpSgdParams:
             ("epsilon", self.epsilon),
             ("noise_multiplier", self.noise_multiplier),
             ("max_grad_norm", self.max_grad_norm),
+            ("cap", self.cap),
         ):
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name}: must be > 0, got {value}; use kind: none for no privacy")

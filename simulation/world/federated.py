@@ -53,6 +53,7 @@ from simulation.vault.store import DirectoryVault, MemoryVault, Vault
 from simulation.world.checks import Checks
 from simulation.world.ledgers import Ledgers
 from simulation.world.outcome import InvariantError, Outcome
+from simulation.world.receipts import write_receipts
 
 
 def make_setting(experiment: Experiment, seed: int) -> Setting:
@@ -257,6 +258,8 @@ class World:
         try:
             self._play()
             invariants = self._judge()
+            if self.ledgers is not None and self.out is not None:
+                write_receipts(self.out, self.ledgers.services)
         finally:
             self.setting.close()
             if self.ledgers is not None:

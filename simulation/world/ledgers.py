@@ -22,6 +22,7 @@ from simulation.contracts.aggregation import described
 from simulation.contracts.evidence import evidence
 from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
+from simulation.learning.params import DpSgdParams
 from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
@@ -34,6 +35,8 @@ from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger
 from simulation.nodes.properties import Watch
 from simulation.nodes.replica import ReplicaHost
 from simulation.trace.events import Event
+
+MILLION = 1_000_000
 
 
 class Ledgers:
@@ -120,6 +123,11 @@ class Ledgers:
         """What the task contract holds everybody to."""
         ledger, federation = self._experiment.ledger, self._experiment.federation
         known: dict[str, Value] = {"protocol": ledger.kind}
+        privacy, data = self._experiment.privacy, self._experiment.data
+        if isinstance(privacy, DpSgdParams) and data is not None:
+            cap_e6 = None if privacy.cap is None else round(privacy.cap * MILLION)
+            unit = f"{data.kind}:{privacy.unit}"
+            known["privacy"] = {"unit": unit, "cap_e6": cap_e6}
         if isinstance(ledger, CommitRevealLedger):
             known["rule"] = described(rule_for(federation))
             known["min_updates"] = federation.min_updates

@@ -10,13 +10,16 @@ import pytest
 from simulation.base.tensors import decode_model, encode_model, model_root
 from simulation.contracts.aggregation import inputs_root
 from simulation.contracts.rounds import commit_of
+from simulation.learning.params import DpSgdParams
 from simulation.nodes.conduct import Conduct, CoordinatorConduct
 from simulation.nodes.params import HashOnlyLedger
 from simulation.nodes.update_check import root_of
 from simulation.trace.events import (
     AggregateRefused,
     ModelRefused,
+    PrivacySpent,
     RoundClosed,
+    Trained,
     TransactionExecuted,
     UpdateChecked,
 )
@@ -234,3 +237,29 @@ def test_integers_learn_what_floats_learn(vary):
     (fixed, a), (floating, b) = models
     assert abs(fixed - floating) <= 0.001
     assert all(abs(a[name] - b[name]).max() < 1e-6 for name in a)
+
+
+# ---- budgets ------------------------------------------------------------------------------------
+
+
+def test_a_hospital_at_its_cap_sits_out_visibly_and_the_round_goes_on(experiment):
+    """Refused at the cap; the refusal is a visible event and the round goes on."""
+    free = DpSgdParams(noise_multiplier=1.0)
+    spent = only(simulate(with_privacy(experiment, free), 1), PrivacySpent)
+    first = max(e.epsilon for e in spent if e.round == 1)
+    second = min(e.epsilon for e in spent if e.round == 2)
+    assert first < second
+    capped = DpSgdParams(noise_multiplier=1.0, cap=(first + second) / 2)
+
+    outcome = simulate(with_privacy(experiment, capped, rounds=3), 1)
+
+    assert [e.outcome for e in only(outcome, RoundClosed)] == ["aggregated", "void", "void"]
+    refused = [(e.round, e.hospital, e.reason) for e in only(outcome, ModelRefused)]
+    assert sorted(refused) == [(r, h, "budget-exceeded") for r in (2, 3) for h in range(4)]
+    trained = {e.round for e in only(outcome, Trained)}
+    assert trained == {1, 2}, "an exhausted hospital does not train any more"
+
+
+def with_privacy(experiment, privacy, rounds=2):
+    federation = dataclasses.replace(experiment.federation, rounds=rounds)
+    return dataclasses.replace(experiment, privacy=privacy, federation=federation)
