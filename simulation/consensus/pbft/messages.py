@@ -332,7 +332,8 @@ class StableCheckpoint:
 @dataclass(frozen=True, slots=True)
 class FetchState:
     """Asks for the decided batches ``first`` to ``last`` (§4.4, end: what is missing is
-    obtained from another replica)."""
+    obtained from another replica).
+    """
 
     kind: ClassVar[str] = "fetch-state"
     size_bytes = VOTE_BYTES
