@@ -92,6 +92,7 @@ def features_of(cohort: Cohort, params: RecordsParams) -> Table:
         *_measured(cohort, history, max(params.lookback_days) * DAY_MIN),
     ]
     rows = target.encounter
+    present, site = np.unique(given.hospital[rows], return_inverse=True)
     return Table(
         features=tuple(part.column.name for part in parts),
         columns=tuple(part.column for part in parts),
@@ -99,8 +100,8 @@ def features_of(cohort: Cohort, params: RecordsParams) -> Table:
         y=target.label,
         low=np.array([part.low for part in parts]),
         high=np.array([part.high for part in parts]),
-        site=given.hospital[rows],
-        sites=cohort.hospitals,
+        site=site,
+        sites=tuple(cohort.hospitals[i] for i in present),
         patient=given.patient[rows],
         time_min=given.end_min[rows],
         risk=None if cohort.risk is None else cohort.risk[rows],

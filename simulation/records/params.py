@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Union
 
 from simulation.records.base_params import Normalisation, check_fraction, check_seed
+from simulation.records.longitudinal_params import FhirParams, SyntheaCsvParams
 from simulation.records.synthetic.params import SyntheticParams
 
 
@@ -204,6 +205,8 @@ DataParams = Union[
     HeartDiseaseParams,
     IstParams,
     Diabetes130Params,
+    FhirParams,
+    SyntheaCsvParams,
     CsvParams,
 ]
 """Every source that a configuration may name."""

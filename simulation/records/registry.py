@@ -8,8 +8,10 @@ from simulation.records.sources import (
     breast_cancer,
     csv_table,
     diabetes_130,
+    fhir,
     heart_disease,
     ist,
+    synthea_csv,
     synthetic,
 )
 
@@ -21,6 +23,8 @@ SOURCES: dict[str, Source] = {
         heart_disease.SOURCE,
         ist.SOURCE,
         diabetes_130.SOURCE,
+        fhir.SOURCE,
+        synthea_csv.SOURCE,
         csv_table.SOURCE,
     )
 }

@@ -36,7 +36,7 @@ def test_a_source_without_a_download_says_what_to_do_by_hand(
     assert "0400322154c1f845" in said
 
 
-@pytest.mark.parametrize("kind", ["csv"])
+@pytest.mark.parametrize("kind", ["csv", "fhir", "synthea_csv"])
 def test_ones_own_files_do_not_come_with_the_program(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
