@@ -13,7 +13,8 @@ from torch import nn
 from simulation.base.rng import Streams
 from simulation.learning.dpsgd import KeyedOptimizer, record_gradients
 from simulation.learning.engines import BatchedParams, ProcessParams, make_engine
-from simulation.learning.engines.batched import BatchedEngine
+from simulation.learning.engines.batched import BatchedEngine, _member
+from simulation.learning.engines.cohort import train_cohort
 from simulation.learning.engines.dense import clipped_sums, layers_of
 from simulation.learning.engines.task import Task
 from simulation.learning.models import build_model, model_arrays
@@ -165,6 +166,20 @@ def test_batched_models_are_those_of_opacus(
     assert engine.computed == [3, 2]
     for update, trainer in zip(found, ours, strict=True):
         assert_close(update, trainer.compute(task))
+
+
+def test_members_of_a_cohort_come_in_any_order(make_rows: Any) -> None:
+    """The one with the fewest steps first: each gets its own model, after its own steps."""
+    ours = trainers(make_rows, [9, 40, 150])
+    task = Task(start(MlpParams(hidden=(16,))), 1)
+    layers = layers_of(ours[0].module)
+    assert layers is not None
+
+    found = train_cohort(layers, [_member(trainer, task) for trainer in ours])
+
+    for theta, trainer in zip(found, ours, strict=True):
+        wanted = np.concatenate([array.ravel() for array in trainer.compute(task).arrays.values()])
+        np.testing.assert_allclose(theta, wanted, atol=2e-6, rtol=0)
 
 
 def test_empty_batches_release_noise(make_rows: Any) -> None:

@@ -72,6 +72,9 @@ def test_a_batched_round_gives_the_same_model(strategy: list[str]) -> None:
     wanted = simulate(inline, 42)
     for name, array in wanted.arrays.items():
         np.testing.assert_allclose(found.arrays[name], array, atol=2e-6, rtol=0)
+    if strategy:
+        averaged = simulate(load(QUICKSTART, [*SMALL, "federation.rounds=1"]), 42)
+        assert any((averaged.arrays[name] != found.arrays[name]).all() for name in found.arrays)
 
 
 @pytest.mark.parametrize(
