@@ -74,7 +74,8 @@ def test_a_batched_round_gives_the_same_model(strategy: list[str]) -> None:
         np.testing.assert_allclose(found.arrays[name], array, atol=2e-6, rtol=0)
     if strategy:
         averaged = simulate(load(QUICKSTART, [*SMALL, "federation.rounds=1"]), 42)
-        assert any((averaged.arrays[name] != found.arrays[name]).all() for name in found.arrays)
+        for name, array in wanted.arrays.items():
+            assert np.abs(averaged.arrays[name] - array).max() > 1e-3
 
 
 @pytest.mark.parametrize(
