@@ -199,6 +199,15 @@ def test_certificates_wait_for_their_predecessors(bench: Bench) -> None:
     assert first.decisions == [(1, MADE[0]), (2, MADE[1])]
 
 
+def test_a_primary_goes_on_after_decisions_that_it_was_told_of(primary: Bench) -> None:
+    """§4.2: a number that is taken is not assigned again, by whomever it was decided."""
+    primary.hears(3, m.Committed(1, MADE[0], commits(1, MADE[0], 1, 2, 3)))
+
+    (proposal,) = primary.proposes(request(0)).to_all(m.PrePrepare)
+
+    assert proposal.seq == 2
+
+
 def test_a_certificate_must_be_one(bench: Bench) -> None:
     """§4.2: a quorum of different signers, all for this view, number and batch."""
     one, two = MADE[0], MADE[1]
