@@ -10,6 +10,7 @@ datagrams do; with a constant delay, or a base delay per pair and no jitter, ord
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import add
 from typing import Protocol
 
 import numpy as np
@@ -112,6 +113,9 @@ class MatrixModel:
         self, base_us: Sequence[Sequence[int]], jitter: Sampler | None, streams: Streams
     ) -> None:
         self._base_us = [list(row) for row in base_us]
+        self._last: list[tuple[Sequence[NodeId], list[int]]] = [((), [])] * len(base_us)
+        """Per source: the destinations it named last, and their base delays. A replica names the
+        same tuple for every broadcast."""
         others = [us for src, row in enumerate(base_us) for dst, us in enumerate(row) if src != dst]
         self.least_us = min(others, default=0)
         self._reservoirs = (
@@ -125,11 +129,15 @@ class MatrixModel:
 
     def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
         """See `LatencyModel.draw_block`."""
-        row = self._base_us[src]
+        last, base_us = self._last[src]
+        if last is not dsts:
+            row = self._base_us[src]
+            base_us = [row[dst] for dst in dsts]
+            if isinstance(dsts, tuple):
+                self._last[src] = (dsts, base_us)
         if self._reservoirs is None:
-            return [row[dst] for dst in dsts]
-        extra = self._reservoirs[src].take(len(dsts))
-        return [row[dst] + more for dst, more in zip(dsts, extra, strict=True)]
+            return base_us
+        return list(map(add, base_us, self._reservoirs[src].take(len(dsts))))
 
 
 def latency_model(params: LatencyParams, nodes: int, streams: Streams) -> LatencyModel:

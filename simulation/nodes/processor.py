@@ -261,37 +261,40 @@ class Processor:
         The last one under way never is, so that the clock does not stop before its time.
         """
         inbox, ahead, now_us = self._inbox, self._ahead, self.env.now
-        queue = inbox.queue
-        free_us, free_ns = self._free_us, inbox.free_ns
+        queue, soonest_us, slow = inbox.queue, inbox.soonest_us, self._slowness != 1.0
+        busy_us, free_us, free_ns = self._busy_us, self._free_us, inbox.free_ns
+        absorb, until_us = self._absorb, now_us + lookahead_us
         if lookahead_us >= 0:
-            self._ahead_from = (self._busy_us, free_us, free_ns)
+            self._ahead_from = (busy_us, free_us, free_ns)
         while True:
             # The same as inbox.next() and ready_ns(), spelled out: every message passes here.
-            if not queue or inbox.soonest_us <= queue[-1][0]:
+            if not queue or soonest_us <= queue[-1][0]:
                 inbox.merge()
+                soonest_us = NEVER_US
                 if not queue:
                     self._idle()
                     return None
             arrival = queue.pop()
             ready_us, _, parcel = arrival
             check_us = parcel.check_us
-            if check_us < 0 or self._slowness != 1.0:
+            if check_us < 0 or slow:
                 check_us = self._check_us(parcel)
             last_ns = free_ns
-            if parcel.wire_ns:
+            if wire_ns := parcel.wire_ns:
                 last_ns = ready_us * NS_PER_US
-                last_ns = (free_ns if free_ns > last_ns else last_ns) + parcel.wire_ns  # noqa: FURB136
+                last_ns = (free_ns if free_ns > last_ns else last_ns) + wire_ns  # noqa: FURB136
                 ready_us = -(-last_ns // NS_PER_US)
             done_us = (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
-            self._busy_us += check_us
+            busy_us += check_us
             if (
-                done_us - now_us > lookahead_us
-                or not queue
-                or not self._absorb(parcel.sender, parcel.message)
+                done_us > until_us
+                or not (queue or soonest_us < NEVER_US)
+                or not absorb(parcel.sender, parcel.message)
             ):
                 break
             ahead.append(arrival)
             free_us, free_ns = done_us, last_ns
+        self._busy_us = busy_us
         self._job = parcel
         if ready_us >= now_us or free_us > now_us or ahead:
             inbox.current = arrival

@@ -134,6 +134,7 @@ class NormalCase(Requests):
 
         What is in the log lies between the water marks, so they need no second look.
         """
+        # Nearly all messages of a run pass here, so nothing is called that need not be.
         if not isinstance(message, (Commit, Prepare)):
             return False
         entry = self.log.get(message.seq)
@@ -145,20 +146,29 @@ class NormalCase(Requests):
             or not 0 <= sender < self.n
         ):
             return False
+        bit = 1 << sender
         if isinstance(message, Commit):
             commits = entry.commits.get(message.digest)
-            return (
-                commits is not None
-                and (entry.committed or len(commits) + 1 < self._quorum_size)
-                and entry.add_commit(sender, message) > 0
-            )
+            if (
+                commits is None
+                or entry.commit_from & bit
+                or not (entry.committed or len(commits) + 1 < self._quorum_size)
+            ):
+                return False
+            entry.commit_from |= bit
+            commits.append(message)
+            return True
         prepares = entry.prepares.get(message.digest)
-        return (
-            prepares is not None
-            and (entry.prepared or len(prepares) + 2 < self._quorum_size)
-            and sender != message.view % self.n
-            and entry.add_prepare(sender, message) > 0
-        )
+        if (
+            prepares is None
+            or entry.prepare_from & bit
+            or not (entry.prepared or len(prepares) + 2 < self._quorum_size)
+            or sender == message.view % self.n
+        ):
+            return False
+        entry.prepare_from |= bit
+        prepares.append(message)
+        return True
 
     def give_back(self, sender: NodeId, message: Prepare | Commit) -> None:
         """Undo `absorb` for the last vote."""
