@@ -19,7 +19,13 @@ def _build(config: str, seed: int) -> Setting:
     from simulation.config.load import load
     from simulation.world import make_setting
 
-    return make_setting(load(Path(config)), seed)
+    experiment = load(Path(config))
+    if experiment.attacks:
+        raise ValueError(
+            f"{config}: attacks: attackers act on the virtual clock only; remove them, or use "
+            "wardchain run"
+        )
+    return make_setting(experiment, seed)
 
 
 def _from_run_config(run_config: Mapping[str, object]) -> Setting:

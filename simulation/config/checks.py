@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulation.config.attack_checks import attack_problems
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.config.fault_checks import fault_problems
@@ -20,6 +21,7 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     yield from replicas
     yield from _updates(experiment)
     yield from _privacy(experiment)
+    yield from attack_problems(experiment)
     # What a schedule may name depends on how many replicas there are.
     if not replicas:
         yield from fault_problems(experiment)

@@ -1,5 +1,5 @@
-"""What a configuration may do and must say first: go beyond what its protocol survives, or name an
-engine that has nothing to do.
+"""What a configuration may do and must say first: go beyond what its protocol survives, have
+attackers in it, or name an engine that has nothing to do.
 
 A run beyond the tolerated faults is allowed, because seeing a guarantee end is what it is for. It
 is announced before it starts, and its outcome is judged like any other's.
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.base.ids import NodeId
+from simulation.attacks.attack import Attack, HospitalAttack
+from simulation.base.ids import NodeId, hospital_name
 from simulation.config.experiment import Experiment
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.quorum import byzantine_quorum
@@ -24,7 +25,7 @@ from simulation.nodes.properties import liars
 
 def concerns(experiment: Experiment) -> list[str]:
     """What is not promised to hold in this run, one sentence each; empty when all is."""
-    found = list(_engine(experiment))
+    found = [*_engine(experiment), *_attacks(experiment)]
     if experiment.replicas:
         found += [*_quorum(experiment), *_faulty(experiment)]
     return found
@@ -42,6 +43,28 @@ def _engine(experiment: Experiment) -> Iterator[str]:
         reason = f"model.norm: {experiment.model.norm} is no pointwise function"
     if reason:
         yield f"engine: batched is not used here, because {reason}; hospitals train as in inline"
+
+
+def _attacks(experiment: Experiment) -> Iterator[str]:
+    rounds = experiment.federation.rounds
+    for attack in experiment.attacks:
+        who = _attackers(experiment.hospitals, attack)
+        last = rounds if attack.until_round is None else min(rounds, attack.until_round)
+        if who:
+            yield (
+                f"attacks: {attack.name} by {who} in rounds {attack.from_round} to {last}; what is "
+                f"to stop it: {attack.stopped_by}"
+            )
+
+
+def _attackers(hospitals: int, attack: Attack) -> str:
+    """Who carries out an attack; empty for nobody."""
+    if not isinstance(attack, HospitalAttack):
+        return "the coordinator"
+    if attack.hospitals is not None:
+        return ", ".join(hospital_name(h) for h in sorted(attack.hospitals))
+    count = attack.count(hospitals)
+    return f"{count} of {hospitals} hospitals, chosen by the seed," if count else ""
 
 
 def _quorum(experiment: Experiment) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from simulation.attacks.registry import AttackParams
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.registry import ConsensusParams
 from simulation.federation.params import FederationParams
@@ -85,6 +86,10 @@ class Experiment:
 
     faults: tuple[FaultParams, ...] = ()
     """What breaks, and when: by virtual time, by height of the ledger or by round."""
+
+    attacks: tuple[AttackParams, ...] = ()
+    """Who strays from the protocol, and how: hospitals that learn or commit dishonestly, or the
+    coordinator. Replicas that lie about the order are ``faults`` of ``kind: behave``."""
 
     def __post_init__(self) -> None:
         """Check the fields that belong to no part."""

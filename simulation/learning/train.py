@@ -35,6 +35,7 @@ from simulation.learning.params import (
 )
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
+from simulation.learning.tampering import HONEST, Rows, Tampering
 from simulation.learning.update import ModelUpdate, Spend
 
 
@@ -44,6 +45,8 @@ class BudgetSpent(ValueError):
 
 class Trainer:
     """Trains and scores one model on one hospital's records.
+
+    ``tampering`` says what the hospital changes in its own training, when it is not honest.
 
     Raises:
         ValueError: when the privacy asked for cannot be given (see `privacy.plan`).
@@ -57,6 +60,7 @@ class Trainer:
         privacy: PrivacyParams,
         rounds: int,
         streams: Streams,
+        tampering: Tampering = HONEST,
     ) -> None:
         _settle_torch()
         self.hospital: HospitalId = shard.hospital
@@ -65,6 +69,7 @@ class Trainer:
         self.shard = shard
         self.model = model
         self.training = training
+        self._tampering = tampering
         self._rounds = rounds
         self._targeted = False
         self._streams = self._private_streams = streams
@@ -81,6 +86,25 @@ class Trainer:
     def examples(self) -> int:
         """Training records of this hospital."""
         return len(self.shard.train_y)
+
+    def rows(self, number: int) -> Rows:
+        """The rows that are really trained on in a round.
+
+        Raises:
+            ValueError: when a tampering gives more or fewer rows than the hospital declares.
+        """
+        x, y = self._tampering.rows(number, self.shard.train_x, self.shard.train_y)
+        if x.shape != self.shard.train_x.shape or y.shape != self.shard.train_y.shape:
+            raise ValueError(
+                f"{hospital_name(self.hospital)} would train on inputs of shape {x.shape} and "
+                f"labels of shape {y.shape}; a tampering keeps {self.shard.train_x.shape}"
+            )
+        return x, y
+
+    def mechanism(self, number: int) -> PrivacyPlan:
+        """The privacy mechanism that is really carried out in a round; ``plan`` is declared."""
+        assert self.plan is not None, "only private trainings have one"
+        return self._tampering.mechanism(number, self.plan)
 
     def train(
         self,
@@ -151,7 +175,7 @@ class Trainer:
         load_arrays(module, arrays)
         optimizer = self._sgd(module)
         pull = _proximal(module, mu)
-        x, y = self._tensors()
+        x, y = self._tensors(number)
         steps = self.training.steps(self.examples)
         rng = self._streams.stream("learning", "batches", self.hospital, number)
         for rows in _shuffled(rng, self.examples, self.training.batch_size, steps):
@@ -163,7 +187,7 @@ class Trainer:
 
     # ---- with differential privacy --------------------------------------------------------------
 
-    def _train_privately(self, planned: PrivacyPlan, task: Task) -> ModelUpdate:
+    def _train_privately(self, declared: PrivacyPlan, task: Task) -> ModelUpdate:
         # An engine may do without Opacus, whose import takes as long as all of PyTorch's.
         from simulation.learning.dpsgd import KeyedOptimizer, record_gradients
 
@@ -175,6 +199,7 @@ class Trainer:
         module: nn.Module = wrapped._module  # pyright: ignore[reportPrivateUsage, reportAssignmentType]
         load_arrays(module, task.arrays)
         sampling, noise = self.draws(task)
+        planned = self.mechanism(task.round)
         optimizer = KeyedOptimizer(
             self._sgd(module),
             planned,
@@ -182,14 +207,14 @@ class Trainer:
             noise=noise,
             after_noise=_proximal(module, task.proximal_mu),
         )
-        x, y = self._tensors()
+        x, y = self._tensors(task.round)
         x.requires_grad_()  # else the hooks warn at the first layer, which has no gradient to pass
         for rows in _poisson(sampling, self.examples, planned.sampling_rate, planned.steps):
             optimizer.zero_grad(set_to_none=True)
             _loss(wrapped, x[rows], y[rows], "sum").backward()
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return ModelUpdate(model_arrays(module), self.examples, planned.steps, planned.release)
+        return ModelUpdate(model_arrays(module), self.examples, declared.steps, declared.release)
 
     def draws(self, task: Task) -> tuple[np.random.Generator, np.random.Generator]:
         """Fresh generators of a private training's batches and of its noise.
@@ -216,11 +241,9 @@ class Trainer:
             momentum=self.training.momentum,
         )
 
-    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return (
-            torch.tensor(self.shard.train_x),
-            torch.tensor(self.shard.train_y, dtype=torch.float32),
-        )
+    def _tensors(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = self.rows(number)
+        return torch.tensor(x), torch.tensor(y, dtype=torch.float32)
 
 
 def _settle_torch() -> None:

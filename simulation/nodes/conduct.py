@@ -7,14 +7,16 @@ and holds no key but its own node's.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any
-
-import simpy
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from simulation.base.encoding import Value
-from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Order, Product, Reply
+
+if TYPE_CHECKING:
+    import simpy
+
+    from simulation.nodes.ledger_service import LedgerService
 
 Body = Mapping[str, Value]
 
@@ -23,9 +25,9 @@ class Conduct:
     """How a hospital behaves; this one is honest."""
 
     def prepare(
-        self, ledger: LedgerService, order: Order, product: Product
+        self, ledger: LedgerService | None, order: Order, product: Product
     ) -> Generator[simpy.Event, Any, Product]:
-        """The update that the hospital brings into the round, before it commits."""
+        """The update that the hospital brings into the round, before it commits or sends it."""
         del ledger, order
         yield from ()
         return product
@@ -60,5 +62,68 @@ class CoordinatorConduct:
         return body
 
 
+class Chained(Conduct):
+    """Several conducts of one hospital, one after the other at each place."""
+
+    def __init__(self, links: Sequence[Conduct]) -> None:
+        self._links = tuple(links)
+
+    def prepare(
+        self, ledger: LedgerService | None, order: Order, product: Product
+    ) -> Generator[simpy.Event, Any, Product]:
+        for link in self._links:
+            product = yield from link.prepare(ledger, order, product)
+        return product
+
+    def commits(self, ledger: LedgerService, order: Order, body: Body) -> list[Body]:
+        bodies = [body]
+        for link in self._links:
+            bodies = [*link.commits(ledger, order, bodies[0]), *bodies[1:]]
+        return bodies
+
+    def reply(self, reply: Reply) -> Reply:
+        for link in self._links:
+            reply = link.reply(reply)
+        return reply
+
+    def withholds(self, number: int) -> bool:
+        return any(link.withholds(number) for link in self._links)
+
+    def reveal(self, body: Body) -> Body:
+        for link in self._links:
+            body = link.reveal(body)
+        return body
+
+    def observe(self, reply: Reply) -> None:
+        for link in self._links:
+            link.observe(reply)
+
+
+class CoordinatorsChained(CoordinatorConduct):
+    """Several conducts of the coordinator, one after the other at each place."""
+
+    def __init__(self, links: Sequence[CoordinatorConduct]) -> None:
+        self._links = tuple(links)
+
+    def aggregate(self, body: Body) -> Body:
+        for link in self._links:
+            body = link.aggregate(body)
+        return body
+
+
 HONEST = Conduct()
 HONEST_COORDINATOR = CoordinatorConduct()
+
+
+def chained(links: Sequence[Conduct]) -> Conduct:
+    """A conduct that strays wherever one of these does, in their order."""
+    if len(links) <= 1:
+        return links[0] if links else HONEST
+    return Chained(links)
+
+
+def coordinators_chained(links: Sequence[CoordinatorConduct]) -> CoordinatorConduct:
+    """The same for the coordinator."""
+    if len(links) <= 1:
+        return links[0] if links else HONEST_COORDINATOR
+    return CoordinatorsChained(links)

@@ -170,11 +170,13 @@ class Hospital:
             return
         self._phase(order, "train", start_us)
         self._note_training(order, product)
+        start_us = env.now
+        product = yield from self._conduct.prepare(self.ledger, order, product)
         if self.ledger is None:
             reply = self._conduct.reply(self._reply(order, product, b""))
             self._courier.broadcast((self._coordinator,), reply)
             return
-        yield from self._enter(self.ledger, order, product)
+        yield from self._enter(self.ledger, order, product, start_us)
 
     def _wait_for_base(self, ledger: LedgerService, order: Order) -> Process:
         """Wait until the round is open under a certificate; say why to sit it out, if at all."""
@@ -192,10 +194,10 @@ class Hospital:
             return "budget-exceeded"
         return "" if root_of(order.model) == state.base_root else "wrong-base"
 
-    def _enter(self, ledger: LedgerService, order: Order, product: Product) -> Process:
+    def _enter(
+        self, ledger: LedgerService, order: Order, product: Product, start_us: int
+    ) -> Process:
         """Bring a trained update into the round: commit it, and do what the protocol says next."""
-        start_us = self.node.env.now
-        product = yield from self._conduct.prepare(ledger, order, product)
         hides = self._known.protocol == "commit_reveal"
         salt = b""
         if hides:

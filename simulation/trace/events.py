@@ -130,6 +130,18 @@ class Trained(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Attacked(Event):
+    """A node has strayed from the protocol, as the configuration makes it."""
+
+    event: ClassVar[str] = "attacked"
+    round: int
+    node: int
+    kind: str
+    detail: str
+    """What it did, where the kind does not say it all: the root of a forged update, a code."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateChecked(Event):
     """A node has held an update's bytes against the commitment on its own ledger copy."""
 

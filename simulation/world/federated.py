@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simulation.attacks.roles import Roles
 from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
 from simulation.base.tensors import Arrays, encode_model
@@ -35,7 +36,7 @@ from simulation.learning.models import build_model, model_arrays, parameter_coun
 from simulation.learning.train import Trainer
 from simulation.network.clock import Clock
 from simulation.network.network import Network
-from simulation.nodes.conduct import HONEST, HONEST_COORDINATOR, Conduct, CoordinatorConduct
+from simulation.nodes.conduct import HONEST_COORDINATOR, Conduct, CoordinatorConduct
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.courier import Courier
 from simulation.nodes.hospital import Hospital
@@ -65,6 +66,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
     if experiment.data is None or experiment.model is None:
         raise ValueError("data: records and a model are needed to learn from; name both")
     model, streams = experiment.model, Streams(seed)
+    roles = Roles(experiment.attacks, experiment.hospitals, streams)
     federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
     trainers = [
         Trainer(
@@ -74,6 +76,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
             experiment.privacy,
             experiment.federation.rounds,
             streams,
+            roles.tampering(shard.hospital),
         )
         for shard in federation
     ]
@@ -116,6 +119,7 @@ class World:
         self.network = Network(self.env, count, experiment.network, self.streams)
         self.nodes = [Node(self.env, i, self.network, experiment.crypto) for i in range(count)]
         self._announce = Announcer(setting)
+        self.roles = Roles(experiment.attacks, self.hospitals, self.streams)
         self.couriers = [Courier(node, experiment.unreliable) for node in self.nodes]
         self.vault = self._make_vault()
         self.rule: Rule | None = None
@@ -131,12 +135,12 @@ class World:
             experiment.federation.min_updates,
             self._service(self.coordinator_id),
             self.vault,
-            coordinator,
+            self._coordinator_conduct(coordinator),
             self.layout,
             self.couriers[self.coordinator_id],
         )
         self.grid = SimGrid(self.env, self.coordinator, self.hospitals, self._observe)
-        staff = [self._hospital(h, conducts.get(h, HONEST)) for h in range(self.hospitals)]
+        staff = [self._hospital(h, conducts.get(h)) for h in range(self.hospitals)]
         self.faults = self._make_injector(seed, staff)
 
     # ---- construction ---------------------------------------------------------------------------
@@ -176,7 +180,12 @@ class World:
     def _service(self, node: NodeId) -> LedgerService | None:
         return self.ledgers.services[node] if self.ledgers else None
 
-    def _hospital(self, hospital: HospitalId, conduct: Conduct) -> Hospital:
+    def _coordinator_conduct(self, given: CoordinatorConduct) -> CoordinatorConduct:
+        if given is not HONEST_COORDINATOR:
+            return given
+        return self.roles.coordinator(self.nodes[self.coordinator_id], self.record)
+
+    def _hospital(self, hospital: HospitalId, given: Conduct | None) -> Hospital:
         context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(
             hospital, self.client_app, context, self.streams, self._duration_us, self._announce
@@ -195,7 +204,7 @@ class World:
             self._service(hospital),
             self.vault,
             others,
-            conduct,
+            given or self.roles.conduct(self.nodes[hospital], self.record),
             self.layout,
             courier=self.couriers[hospital],
             **({"aggregate_mb_per_s": ledger.aggregate_mb_per_s} if sealed else {}),
@@ -305,6 +314,8 @@ class World:
     def _summary(self) -> dict[str, Any]:
         sent = {kind: dataclasses.asdict(count) for kind, count in self.network.sent.items()}
         summary: dict[str, Any] = {"messages": sent, "virtual_us": self.env.now}
+        if self.experiment.attacks:
+            summary["attacks"] = self.roles.summary()
         if self.ledgers is not None:
             copy = max((s.copy for s in self.ledgers.services), key=lambda copy: copy.height)
             summary["ledger"] = {

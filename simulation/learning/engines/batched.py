@@ -111,12 +111,13 @@ def _member(trainer: Trainer, task: Task) -> Member:
 
     assert trainer.plan is not None, "only private trainings come here"
     sampling, noise = trainer.draws(task)
+    x, y = trainer.rows(task.round)
     parts = [np.ravel(task.arrays[name]) for name, _ in trainer.module.named_parameters()]
     return Member(
-        x=trainer.shard.train_x,
-        y=trainer.shard.train_y,
+        x=x,
+        y=y,
         theta=np.concatenate(parts).astype(np.float32),
-        plan=trainer.plan,
+        plan=trainer.mechanism(task.round),
         training=trainer.training,
         proximal_mu=task.proximal_mu,
         sampling=sampling,
