@@ -1,4 +1,4 @@
-"""The figure of one run: how the model and its privacy went, and where the time went.
+"""The figures of one run: how the model and its privacy went, and where the time went.
 
 Reads nothing but the run's own directory (``metrics.parquet`` and ``config.yaml``), so it can be
 drawn before the run is sealed and again, byte for byte, at any time after.
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from experiments import style
+from experiments import assessment_figure, style
 from simulation.base.ids import hospital_name
 from simulation.config.experiment import Experiment
 from simulation.config.load import load
@@ -60,16 +60,25 @@ class Series:
 
 
 def draw_run(run_dir: Path) -> list[Path]:
-    """Draw a run's figure into its directory, as PNG and SVG.
+    """Draw a run's figures into its directory, as PNG and SVG; the second one of its last model.
 
     Raises:
         OSError: when the directory holds no metrics or no configuration.
     """
     rows = read_metrics(run_dir)
     experiment = load(run_dir / CONFIG)
+    rest = description(experiment, run_dir)
+    values = assessment_figure.last_values(rows)
     with style.figure_style():
-        figure = run_figure(rows, experiment, description(experiment, run_dir))
-    return style.save(figure, run_dir, STEM, ("png", "svg"))
+        figures = {STEM: run_figure(rows, experiment, rest)}
+        if values:
+            drawn = assessment_figure.assessment_figure(values, experiment.name, rest)
+            figures[assessment_figure.STEM] = drawn
+    return [
+        path
+        for stem, figure in figures.items()
+        for path in style.save(figure, run_dir, stem, ("png", "svg"))
+    ]
 
 
 def description(experiment: Experiment, run_dir: Path) -> str:

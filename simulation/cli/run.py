@@ -194,8 +194,7 @@ def _print_result(result: Result) -> None:
         print(f"  throughput {final['throughput_per_s']:.1f} requests/s over the measured window")
         print(f"  latency    {_latency(final)}")
     else:
-        text = ", ".join(f"{name} {value:.4f}" for name, value in final.items())
-        print(f"  model      {text or 'not measured'}")
+        print(f"  model      {_quality(final) or 'not measured'}")
     for label, text in _costs(result.directory):
         print(f"  {label:<10} {text}")
     print(f"  wall time  {manifest['wall_s']:.1f} s")
@@ -205,6 +204,18 @@ def _print_result(result: Result) -> None:
     for path in _figures(result.directory):
         print(f"  figure     {path}")
     print()
+
+
+def _quality(final: dict[str, float]) -> str:
+    """A model's metrics, with their intervals where there are any."""
+    ends = ("_low", "_high")
+    parts: list[str] = []
+    for name, value in final.items():
+        low, high = (final.get(f"{name}{end}") for end in ends)
+        if not name.endswith(ends):
+            between = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+            parts.append(f"{name} {value:.4f}{between}")
+    return ", ".join(parts)
 
 
 def _latency(final: dict[str, float]) -> str:

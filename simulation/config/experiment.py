@@ -16,6 +16,7 @@ from simulation.federation.params import FederationParams
 from simulation.learning.engines.params import EngineParams, InlineParams
 from simulation.learning.params import (
     ComputeParams,
+    EvaluationParams,
     ModelParams,
     NoPrivacy,
     PrivacyParams,
@@ -64,6 +65,9 @@ class Experiment:
 
     federation: FederationParams = FederationParams()
     """Rounds, aggregation strategy, deadline, and the Flower apps to run."""
+
+    evaluation: EvaluationParams = EvaluationParams()
+    """What is measured of the models."""
 
     ledger: LedgerParams = CommitRevealLedger()
     """What of a round goes to the ledger; ``none`` is plain federated learning."""

@@ -172,3 +172,23 @@ class ComputeParams:
         ):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name}: must be at least 0, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationParams:
+    """What is measured of the model on the hospitals' test rows, outside the modelled world.
+
+    In rounds: metrics of each hospital, of all rows together, and the mean over hospitals. Of the
+    last model also subgroups, gaps, reliability diagram, decision curve and intervals.
+    """
+
+    every: int = 1
+    """Rounds from one measurement to the next; the first and the last model are always measured."""
+    resamples: int = 200
+    """Bootstrap resamples for the 95 % intervals of the last model's metrics; 0: no intervals."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every: must be at least 1, got {self.every}")
+        if self.resamples < 0:
+            raise ValueError(f"resamples: must be at least 0, got {self.resamples}")

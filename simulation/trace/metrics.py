@@ -10,6 +10,9 @@ scope                     metrics
                           start; ``accepted_by`` and ``refused_by``, how many nodes held its update
                           against their ledger copy, and with which verdict
 ``pooled``, ``mean``      the same measurements over all test rows, and their mean over hospitals
+``sex=…``, ``gap-…``, …   of the last model only, as `simulation.learning.assess` lists them, with
+                          ``auroc_low``, ``auroc_high``, … in all scopes; ``reliability`` and
+                          ``decision`` hold the points of the two curves
 ``max``                   ``epsilon``: the largest of all hospitals so far
 ``round``                 ``updates_accepted``, ``updates_rejected``, ``updates_late``; ``void``
                           (0 or 1); ``transactions`` executed, with ``consensus_p50_us`` and

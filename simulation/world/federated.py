@@ -31,7 +31,6 @@ from simulation.federation.setting import Setting, bound
 from simulation.learning.cost import hospital_speed, training_us
 from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
-from simulation.learning.metrics import METRICS, evaluate
 from simulation.learning.models import build_model, model_arrays, parameter_count
 from simulation.learning.train import Trainer
 from simulation.network.clock import Clock
@@ -47,12 +46,13 @@ from simulation.nodes.node import Node
 from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger
 from simulation.nodes.update_check import layout_of
 from simulation.records.load import load
-from simulation.trace.events import BlockAppended, Event, Measured, RoundOpened
+from simulation.trace.events import BlockAppended, Event, RoundOpened
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
 from simulation.vault.store import DirectoryVault, MemoryVault, Vault
 from simulation.world.checks import Checks
 from simulation.world.ledgers import Ledgers
+from simulation.world.measuring import Measuring
 from simulation.world.outcome import InvariantError, Outcome
 from simulation.world.receipts import write_receipts
 
@@ -138,6 +138,14 @@ class World:
             self._coordinator_conduct(coordinator),
             self.layout,
             self.couriers[self.coordinator_id],
+        )
+        self.measuring = Measuring(
+            experiment.evaluation,
+            setting,
+            experiment.federation.rounds,
+            self.streams,
+            self.record,
+            lambda: self.env.now,
         )
         self.grid = SimGrid(self.env, self.coordinator, self.hospitals, self._observe)
         staff = [self._hospital(h, conducts.get(h)) for h in range(self.hospitals)]
@@ -239,7 +247,7 @@ class World:
 
     # ---- measurement ----------------------------------------------------------------------------
 
-    def _observe(self, number: int, arrays: Arrays) -> dict[str, float]:
+    def _observe(self, number: int, arrays: Arrays) -> Mapping[str, float]:
         """Measure a model at every hospital, outside the modelled world.
 
         Foreign apps may train another model than the configured one; that is not measured.
@@ -247,12 +255,7 @@ class World:
         self._latest = arrays
         if _layout(arrays) != _layout(self.setting.initial):
             return {}
-        scores = {h: self.setting.trainer_of(h).scores(arrays) for h in range(self.hospitals)}
-        found = evaluate(scores)
-        for scope, values in found.items():
-            for metric in (name for name in METRICS if name in values):
-                self.record(Measured(self.env.now, number, scope, metric, values[metric]))
-        return found["pooled"]
+        return self.measuring.observe(number, lambda _: arrays)
 
     # ---- the run --------------------------------------------------------------------------------
 
@@ -266,6 +269,7 @@ class World:
         self._latest: Arrays = self.setting.initial
         try:
             self._play()
+            self.measuring.finish()
             invariants = self._judge()
             if self.ledgers is not None and self.out is not None:
                 write_receipts(self.out, self.ledgers.services)

@@ -153,9 +153,12 @@ def test_a_late_update_is_not_used_and_the_round_goes_on(experiment, vary):
 def test_a_round_below_its_quorum_is_void_and_keeps_the_model(vary):
     outcome = simulate(vary(round_deadline_s=0.001), 1)
     assert [e.outcome for e in only(outcome, RoundClosed)] == ["void", "void"]
-    start = [e.value for e in only(outcome, Measured) if e.round == 0]
-    end = [e.value for e in only(outcome, Measured) if e.round == 2]
-    assert start == end
+    start, end = (
+        {(e.scope, e.metric): e.value for e in only(outcome, Measured) if e.round == number}
+        for number in (0, 2)
+    )
+    assert start
+    assert {key: end[key] for key in start} == start
 
 
 def test_an_exception_in_a_client_app_names_hospital_round_and_time(vary):
