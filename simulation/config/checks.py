@@ -20,6 +20,8 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     replicas = list(_replicas(experiment))
     yield from replicas
     yield from _updates(experiment)
+    if not replicas:
+        yield from _vault(experiment)
     yield from _privacy(experiment)
     yield from attack_problems(experiment)
     # What a schedule may name depends on how many replicas there are.
@@ -67,6 +69,19 @@ def _updates(experiment: Experiment) -> Iterator[Problem]:
             ("federation", "min_updates"),
             f"must be at most the number of hospitals ({hospitals}), got {quorum}; no round could "
             "close",
+        )
+
+
+def _vault(experiment: Experiment) -> Iterator[Problem]:
+    copies, n = experiment.vault.replication, experiment.replicas
+    if copies is None or not n or not experiment.learns:
+        return
+    least = PROTOCOLS[experiment.consensus.kind].tolerates(n) + 1
+    if not least <= copies <= n:
+        yield Problem(
+            ("vault", "replication"),
+            f"must be between f + 1 = {least}, because so many replicas sign for an update before "
+            f"it counts, and the number of replicas ({n}); got {copies}",
         )
 
 

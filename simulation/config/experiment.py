@@ -28,6 +28,7 @@ from simulation.nodes.faults import FaultParams
 from simulation.nodes.loads import Load, NoLoad, WorkloadParams
 from simulation.nodes.params import CommitRevealLedger, LedgerParams
 from simulation.records.params import DataParams, NaturalParams, PartitionParams
+from simulation.vault.params import VaultParams
 
 MAX_HOSPITALS = 10_000
 
@@ -71,6 +72,10 @@ class Experiment:
 
     ledger: LedgerParams = CommitRevealLedger()
     """What of a round goes to the ledger; ``none`` is plain federated learning."""
+
+    vault: VaultParams = VaultParams()
+    """Where the updates' bytes lie, how often, and sealed from whom. Unused with ``ledger:
+    none``."""
 
     consensus: ConsensusParams = PbftParams()
     """How the replicas of the ledger agree on one order. Unused with ``ledger: none``."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulation.base.encoding import Value
 from simulation.nodes.messages import Order, Product, Reply
+from simulation.vault.store import Vault
 
 if TYPE_CHECKING:
     import simpy
@@ -52,6 +53,10 @@ class Conduct:
 
     def observe(self, reply: Reply) -> None:
         """Another hospital's update has arrived here."""
+
+    def vault(self, vault: Vault) -> Vault:
+        """The store that its objects are put into and taken out of."""
+        return vault
 
 
 class CoordinatorConduct:
@@ -97,6 +102,11 @@ class Chained(Conduct):
     def observe(self, reply: Reply) -> None:
         for link in self._links:
             link.observe(reply)
+
+    def vault(self, vault: Vault) -> Vault:
+        for link in self._links:
+            vault = link.vault(vault)
+        return vault
 
 
 class CoordinatorsChained(CoordinatorConduct):

@@ -25,7 +25,6 @@ from simulation.contracts.rounds import (
     OPEN,
     PROPOSED,
     SEALED,
-    commit_of,
     parameters,
     read_round,
     round_status,
@@ -33,10 +32,10 @@ from simulation.contracts.rounds import (
 from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
-from simulation.nodes.messages import Order, Reply, is_training
+from simulation.nodes.messages import Order, Reply, SealedUpdate, is_training
 from simulation.nodes.node import Node
 from simulation.nodes.shelf import Shelf
-from simulation.nodes.update_check import Declared, Layout, Verdict, root_of
+from simulation.nodes.update_check import Verdict, root_of
 from simulation.trace.events import (
     AggregateRefused,
     PhaseEnded,
@@ -44,7 +43,7 @@ from simulation.trace.events import (
     RoundOpened,
     UpdateLate,
 )
-from simulation.vault.store import Vault, cid_of
+from simulation.vault.store import cid_of
 
 Process = Generator[simpy.Event, Any, Any]
 
@@ -72,6 +71,7 @@ class Exchange:
 
     number: int
     """Of the exchange, counted over the run; a round may have several exchanges."""
+    round: int
     trains: bool
     expected: frozenset[NodeId]
     done: simpy.Event
@@ -79,11 +79,11 @@ class Exchange:
     refusals: dict[NodeId, str] = field(default_factory=dict[NodeId, str])
     closed: bool = False
 
-    def settle(self, hospital: NodeId, reply: Reply, verdict: Verdict) -> None:
+    def settle(self, hospital: NodeId, reply: Reply | None, verdict: Verdict) -> None:
         """Note a hospital's first answer; fire ``done`` when it was the last one awaited."""
         if hospital in self.replies or hospital in self.refusals:
             return
-        if verdict.accepted:
+        if verdict.accepted and reply is not None:
             self.replies[hospital] = reply
         else:
             self.refusals[hospital] = verdict.reason
@@ -114,30 +114,27 @@ class Coordinator:
         self,
         node: Node,
         record: Record,
-        declared: Declared,
         min_updates: int = 1,
-        ledger: LedgerService | None = None,
-        vault: Vault | None = None,
+        shelf: Shelf | None = None,
         conduct: CoordinatorConduct = HONEST_COORDINATOR,
-        layout: Layout | None = None,
         courier: Courier | None = None,
     ) -> None:
         self.node = node
         self._courier = courier or Courier(node, repeats=False)
-        self.ledger = ledger
+        self.ledger = None if shelf is None else shelf.ledger
         self.open_round: TrainingRound | None = None
-        self._vault = vault
         self._record = record
         self._conduct = conduct
         self._seals = False
-        if ledger is not None:
-            self._shelf = Shelf(ledger, record, declared, vault, layout)
-            self._seals = parameters(ledger.copy).protocol == "commit_reveal"
+        if shelf is not None:
+            self._shelf = shelf
+            self._seals = parameters(shelf.ledger.copy).protocol == "commit_reveal"
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
+        self._courier.on(Reply, self._receive)
         self._courier.on(
-            Reply, lambda sender, reply: node.env.process(self._receive(sender, reply))
+            SealedUpdate, lambda who, update: node.env.process(self._receive_sealed(who, update))
         )
 
     # ---- a training round -----------------------------------------------------------------------
@@ -240,8 +237,9 @@ class Coordinator:
         env, start_us, out_root = self.node.env, self.node.env.now, root_of(model)
         self.open_round = None
         if self.ledger is not None:
-            if self._vault is not None:
-                self._vault.put(model)
+            sealed = yield from self._shelf.sealing.seal(current.number, model)
+            if self._shelf.vault is not None:
+                self._shelf.vault.put(sealed.data)
             state = read_round(self.ledger.copy, current.number)
             assert state is not None, "the round was opened"
             used = [row for row in state.inputs if row[0] in current.used]
@@ -250,7 +248,7 @@ class Coordinator:
                 "hospitals": [row[0] for row in used],
                 "inputs_root": inputs_root(used),
                 "out_root": out_root,
-                "out_cid": cid_of(model),
+                "out_cid": cid_of(sealed.data),
             }
             yield from self._propose(self.ledger, current.number, body)
             self._record(PhaseEnded(env.now, current.number, self.node.id, "aggregate", start_us))
@@ -310,7 +308,7 @@ class Coordinator:
         env = self.node.env
         self._numbers += 1
         trains = is_training(next(iter(work.values())).category)
-        exchange = Exchange(self._numbers, trains, frozenset(work), env.event())
+        exchange = Exchange(self._numbers, number, trains, frozenset(work), env.event())
         self._exchanges[exchange.number] = exchange
         # Hospitals whose assignment is the same object share one message: one broadcast.
         shared: dict[int, list[NodeId]] = {}
@@ -325,39 +323,55 @@ class Coordinator:
             self._courier.broadcast(hospitals, order)
         return exchange
 
-    def _receive(self, sender: NodeId, reply: Reply) -> Process:
-        exchange = self._exchanges.get(reply.number)
-        if exchange is None or sender != reply.hospital or sender not in exchange.expected:
+    def _receive(self, sender: NodeId, reply: Reply) -> None:
+        """Take an answer that needs no check: a refusal, a measurement, an update without ledger.
+
+        Under a seal, who is in the round, the ledger says.
+        """
+        exchange = self._exchange_of(sender, reply)
+        if exchange is None:
             return
-        if self._seals and exchange.trains and self.ledger is not None:
-            # Who is in the round, the ledger says; here the bytes are checked and kept.
+        if self._seals and exchange.trains:
             if reply.refused in LATE:
                 self._record(UpdateLate(self.node.env.now, reply.round, sender))
-            elif not reply.refused:
-                yield from self._check(self.ledger, reply)
             return
         if reply.refused:
             verdict = Verdict(False, reply.refused)
-        elif exchange.trains:
-            verdict = Verdict(True, "unchecked")
-            now = self.node.env.now
-            self._record(PhaseEnded(now, reply.round, sender, "upload", reply.sent_us))
-            if self.ledger is not None:
-                verdict = yield from self._check(self.ledger, reply)
-        else:
+        elif not exchange.trains:
             verdict = Verdict(True, "answered")
+        elif self.ledger is None:
+            verdict = Verdict(True, "unchecked")
+            self._uploaded(reply)
+        else:
+            verdict = Verdict(False, "unsealed")
+        self._settle(exchange, sender, reply, verdict)
+
+    def _receive_sealed(self, sender: NodeId, update: SealedUpdate) -> Process:
+        """Check an update's bytes and keep them; without a seal, they are its answer."""
+        exchange = self._exchange_of(sender, update)
+        if exchange is None or self.ledger is None or not exchange.trains:
+            return
+        if not self._seals:
+            self._uploaded(update)
+        verdict, reply = yield from self._shelf.receive(update)
+        if not self._seals:
+            self._settle(exchange, sender, reply, verdict)
+
+    def _exchange_of(self, sender: NodeId, answer: Reply | SealedUpdate) -> Exchange | None:
+        """What an answer belongs to; None for a stranger's, or one for somebody else."""
+        exchange = self._exchanges.get(answer.number)
+        if exchange is None or sender != answer.hospital or sender not in exchange.expected:
+            return None
+        return exchange
+
+    def _uploaded(self, answer: Reply | SealedUpdate) -> None:
+        now = self.node.env.now
+        self._record(PhaseEnded(now, answer.round, answer.hospital, "upload", answer.sent_us))
+
+    def _settle(
+        self, exchange: Exchange, sender: NodeId, reply: Reply | None, verdict: Verdict
+    ) -> None:
         if exchange.closed:
-            self._record(UpdateLate(self.node.env.now, reply.round, sender))
+            self._record(UpdateLate(self.node.env.now, exchange.round, sender))
         else:
             exchange.settle(sender, reply, verdict)
-
-    def _check(self, ledger: LedgerService, reply: Reply) -> Generator[simpy.Event, Any, Verdict]:
-        copy = ledger.copy
-
-        def committed() -> bool:
-            word = round_status(copy, reply.round)
-            known = commit_of(copy, reply.round, reply.hospital)
-            return word is not None and (word != OPEN or known is not None)
-
-        yield ledger.when(committed)
-        return self._shelf.check(reply)

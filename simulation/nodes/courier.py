@@ -13,7 +13,7 @@ from typing import ClassVar, TypeVar
 
 from simulation.base.ids import NodeId
 from simulation.base.units import US_PER_S
-from simulation.nodes.messages import ENVELOPE_BYTES, Order, Reply
+from simulation.nodes.messages import ENVELOPE_BYTES, Order, Reply, SealedUpdate
 from simulation.nodes.node import Node
 from simulation.nodes.timers import Timers
 
@@ -23,7 +23,8 @@ LONGEST_US = 60 * US_PER_S
 TRIES = 12
 """How often a message is sent at most: a receiver that is down for ten minutes misses it."""
 
-P = TypeVar("P", Order, Reply)
+P = TypeVar("P", Order, Reply, SealedUpdate)
+Carried = Order | Reply | SealedUpdate
 _Key = tuple[str | int, ...]
 
 
@@ -61,14 +62,14 @@ class Courier:
     def __init__(self, node: Node, repeats: bool) -> None:
         self._node = node
         self._repeats = repeats
-        self._open: dict[_Key, tuple[Order | Reply, int]] = {}
+        self._open: dict[_Key, tuple[Carried, int]] = {}
         """What has no receipt yet, and how often it was sent; by kind, number and receiver."""
         self._seen: set[tuple[NodeId, str, int]] = set()
         self._timers = Timers(node.env, self._retry)
         if repeats:
             node.on(Receipt, self._on_receipt)
 
-    def broadcast(self, dsts: Sequence[NodeId], message: Order | Reply) -> None:
+    def broadcast(self, dsts: Sequence[NodeId], message: Carried) -> None:
         """Send a message to each of ``dsts``."""
         self._node.broadcast(dsts, message)
         if self._repeats:

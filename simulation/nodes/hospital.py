@@ -1,9 +1,9 @@
 """A hospital's process: take an order, check it against the own ledger, train, commit, reveal.
 
 Its private records live behind the `Learner` and nowhere else. What leaves the hospital is a
-`Reply` (the update, the salt of its commitment, the declared counts) and its signed transactions;
-under ``commit_reveal`` the reply leaves only after the hospital has seen the seal under a
-certificate on its own ledger.
+`SealedUpdate` (the update, the salt of its commitment, the declared counts) and its signed
+transactions; under ``commit_reveal`` the update leaves only after the hospital has seen the seal
+under a certificate on its own ledger.
 
 As a verifier it holds the others' updates against its own ledger, signs for those that it keeps,
 and, as a replica, recomputes the aggregate.
@@ -14,7 +14,6 @@ Source: the project's protocol, section 3, steps 2-8.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from functools import partial
 from typing import Any
 
 import simpy
@@ -22,40 +21,41 @@ import simpy
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
-from simulation.base.units import US_PER_S
 from simulation.contracts import privacy
 from simulation.contracts.rounds import (
     OPEN,
-    SEALED,
-    commit_of,
     commitment,
-    holding,
     parameters,
     read_round,
     round_status,
 )
+from simulation.nodes.availability import Availability
 from simulation.nodes.conduct import HONEST, Conduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
-from simulation.nodes.messages import Fetch, Holding, Learner, Order, Product, Reply
+from simulation.nodes.messages import (
+    Learner,
+    Order,
+    Product,
+    Reply,
+    SealedUpdate,
+)
 from simulation.nodes.node import Node
 from simulation.nodes.recompute import Recomputing
+from simulation.nodes.sealing import Sealed
 from simulation.nodes.shelf import Shelf
-from simulation.nodes.update_check import Declared, Layout, root_of, root_of_any
+from simulation.nodes.update_check import root_of, root_of_any
 from simulation.trace.events import (
     ModelRefused,
     PhaseEnded,
     PrivacySpent,
     Trained,
 )
-from simulation.vault.store import Vault, cid_of
+from simulation.vault.store import cid_of
 
 SALT_BYTES = 32
 MILLION = 1_000_000
 TRILLION = 10**12
-
-HOLDERS_US = 5 * US_PER_S
-"""How long a hospital waits for holders before it asks those that have not answered again."""
 
 Process = Generator[simpy.Event, Any, Any]
 
@@ -82,9 +82,9 @@ def _until_interrupted(work: Process) -> Process:
 class Hospital:
     """One hospital on the virtual clock.
 
-    ``ledger`` is None in the ablation without a ledger; ``verifiers`` are the other hospitals that
-    receive this hospital's updates to check them; ``layout`` is that of the task's model, where
-    updates have to have it; ``aggregate_mb_per_s`` is how fast it recomputes an aggregate.
+    ``streams`` give its salts; ``shelf`` is its side of the ledger and the vaults, and None in the
+    ablation without a ledger; ``verifiers`` are the other hospitals that receive this hospital's
+    updates to check them; ``aggregate_mb_per_s`` is how fast it recomputes an aggregate.
     """
 
     def __init__(
@@ -94,35 +94,30 @@ class Hospital:
         learner: Learner,
         streams: Streams,
         record: Record,
-        declared: Declared,
-        ledger: LedgerService | None = None,
-        vault: Vault | None = None,
+        shelf: Shelf | None = None,
         verifiers: Sequence[NodeId] = (),
         conduct: Conduct = HONEST,
-        layout: Layout | None = None,
         aggregate_mb_per_s: float = 400.0,
         courier: Courier | None = None,
     ) -> None:
         self.node = node
         self._courier = courier or Courier(node, repeats=False)
         self._working: dict[simpy.Process, None] = {}
-        self.ledger = ledger
+        self.ledger = None if shelf is None else shelf.ledger
         self._coordinator = coordinator
         self._learner = learner
         self._streams = streams
         self._record = record
         self._recipients = (*verifiers, coordinator)
         self._conduct = conduct
-        self._holdings: dict[int, dict[NodeId, bytes]] = {}
-        self._statements: dict[int, tuple[bytes, simpy.Event]] = {}
         self._courier.on(Order, lambda _, order: self._start(self._serve(order)))
-        self._courier.on(Reply, lambda sender, reply: self._start(self._check(sender, reply)))
-        if ledger is not None:
-            self._shelf = Shelf(ledger, record, declared, vault, layout)
-            self._recomputing = Recomputing(ledger, self._shelf, aggregate_mb_per_s, self._start)
+        self._courier.on(SealedUpdate, lambda who, update: self._start(self._check(who, update)))
+        if shelf is not None:
+            self._shelf, ledger = shelf, shelf.ledger
+            self._shelf.start = self._start
+            self._availability = Availability(ledger, shelf)
+            self._recomputing = Recomputing(ledger, shelf, aggregate_mb_per_s, self._start)
             self._known = parameters(ledger.copy)
-            self._shelf.vouch = partial(self._vouch, ledger)
-            node.on(Holding, self._on_holding)
 
     # ---- processes, and what ends them ----------------------------------------------------------
 
@@ -199,36 +194,44 @@ class Hospital:
     ) -> Process:
         """Bring a trained update into the round: commit it, and do what the protocol says next."""
         hides = self._known.protocol == "commit_reveal"
-        salt = b""
+        salt, sealed = b"", None
         if hides:
             salt = self._streams.stream("salt", self.node.id, order.round).bytes(SALT_BYTES)
-        executed: Executed = yield from self._commit(ledger, order, product, salt)
+        else:
+            sealed = yield from self._shelf.sealing.seal(order.round, product.model)
+        executed: Executed = yield from self._commit(ledger, order, product, salt, sealed)
         self._phase(order, "consensus", start_us)
         if not executed.accepted:
             self._refuse(order, executed.code)
             return
-        reply = self._reply(order, product, salt)
-        if not hides:
-            self._share(reply)
-            return
-        copy, number = ledger.copy, order.round
-        yield ledger.when(lambda: round_status(copy, number) != OPEN)
-        height = copy.height
-        yield ledger.when(lambda: ledger.is_certified(height))
-        yield from self._reveal(ledger, order, reply)
+        if hides:
+            copy, number = ledger.copy, order.round
+            yield ledger.when(lambda: round_status(copy, number) != OPEN)
+            height = copy.height
+            yield ledger.when(lambda: ledger.is_certified(height))
+        reply = self._conduct.reply(self._reply(order, product, salt))
+        if sealed is None or reply.model != product.model:
+            sealed = yield from self._shelf.sealing.seal(order.round, reply.model)
+        if hides:
+            yield from self._reveal(ledger, order, reply, sealed)
+        else:
+            self._share(reply, sealed)
 
     def _commit(
-        self, ledger: LedgerService, order: Order, product: Product, salt: bytes
+        self,
+        ledger: LedgerService,
+        order: Order,
+        product: Product,
+        salt: bytes,
+        sealed: Sealed | None,
     ) -> Generator[simpy.Event, Any, Executed]:
         base_root, copy = root_of(order.model), ledger.copy
-        digest, cid = product.root, None
+        digest = product.root
         if salt:
             digest = commitment(
                 copy.genesis.chain_id, self._known.name, order.round, base_root,
                 self.node.id, product.root, salt,
             )  # fmt: skip
-        else:
-            cid = cid_of(product.model)
         body: dict[str, Value] = {
             "round": order.round,
             "commitment": digest,
@@ -236,7 +239,7 @@ class Hospital:
             "nbytes": len(product.model),
             "examples": product.examples,
             "dp": None if product.claim is None else dict(product.claim),
-            "cid": cid,
+            "cid": None if sealed is None else cid_of(sealed.data),
         }
         bodies = self._conduct.commits(ledger, order, body)
         executed = yield from ledger.submit("task.commit", bodies[0])
@@ -244,31 +247,19 @@ class Hospital:
             yield from ledger.submit("task.commit", other)
         return executed
 
-    def _reveal(self, ledger: LedgerService, order: Order, reply: Reply) -> Process:
+    def _reveal(self, ledger: LedgerService, order: Order, reply: Reply, sealed: Sealed) -> Process:
         """Send the update to those who check it, collect holders, and open the commitment."""
-        env, me, number = self.node.env, self.node.id, order.round
-        reply = self._conduct.reply(reply)
-        root, cid, start_us = root_of_any(reply.model), cid_of(reply.model), env.now
-        statement = holding(ledger.copy.genesis.chain_id, self._known.name, number, me, root, cid)
-        enough = env.event()
-        self._statements = {number: (statement, enough)}
-        self._holdings = {number: {}}
+        number, start_us = order.round, self.node.env.now
+        root, cid = root_of_any(reply.model), cid_of(sealed.data)
+        self._availability.want(number, root, cid)
         if self._conduct.withholds(number):
             return
-        self._share(reply)
-        over = ledger.when(lambda: round_status(ledger.copy, number) != SEALED)
-        while not (enough.triggered or over.triggered):
-            yield env.any_of([enough, over, env.timeout(HOLDERS_US)])
-            if not (enough.triggered or over.triggered):
-                missing = [
-                    r for r in range(self._known.replicas) if r not in self._holdings[number]
-                ]
-                self.node.broadcast(missing, Fetch(number, me))
-        if not enough.triggered:
+        self._share(reply, sealed)
+        held = yield from self._availability.certificate(number)
+        if held is None:
             return
         self._phase(order, "upload", start_us)
-        start_us = env.now
-        held = self._holdings[number]
+        start_us = self.node.env.now
         body: dict[str, Value] = {
             "round": number,
             "update_root": root,
@@ -290,15 +281,13 @@ class Hospital:
             sent_us=self.node.env.now,
         )
 
-    def _share(self, reply: Reply) -> None:
+    def _share(self, reply: Reply, sealed: Sealed) -> None:
         """Send an update to whoever checks it, oneself included."""
-        assert self.ledger is not None
-        if self._known.protocol == "hash_only":
-            reply = self._conduct.reply(reply)
-        self._courier.broadcast(self._recipients, reply)
-        self._shelf.keep(reply)
+        update = SealedUpdate.of(reply, sealed.data)
+        self._courier.broadcast(self._recipients, update)
+        self._shelf.keep(update, sealed)
         if self._known.protocol == "commit_reveal":
-            self._vouch(self.ledger, reply)
+            self._availability.vouch(update, reply)
             self._recomputing.begin(reply.round)
 
     def _refuse(self, order: Order, reason: str) -> None:
@@ -309,54 +298,15 @@ class Hospital:
 
     # ---- checking others ------------------------------------------------------------------------
 
-    def _check(self, sender: NodeId, reply: Reply) -> Process:
-        """Hold another hospital's update against the own ledger, once its commitment is there."""
-        ledger = self.ledger
-        if ledger is None or sender != reply.hospital:
+    def _check(self, sender: NodeId, update: SealedUpdate) -> Process:
+        """Hold another hospital's update against the own ledger; sign for it if it is ours."""
+        if self.ledger is None or sender != update.hospital:
             return
-        copy, number, hospital = ledger.copy, reply.round, reply.hospital
-        self._conduct.observe(reply)
-
-        def settled() -> bool:
-            word = round_status(copy, number)
-            return word is not None and (
-                word != OPEN or commit_of(copy, number, hospital) is not None
-            )
-
-        yield ledger.when(settled)
-        verdict = self._shelf.check(reply)
+        verdict, reply = yield from self._shelf.receive(update, self._conduct.observe)
         if self._known.protocol == "commit_reveal":
-            if verdict.accepted:
-                self._vouch(ledger, reply)
-            self._recomputing.begin(number)
-
-    def _vouch(self, ledger: LedgerService, reply: Reply) -> None:
-        """Sign for an update that is checked and kept, if one is a replica."""
-        if self.node.id >= self._known.replicas:
-            return
-        statement = holding(
-            ledger.copy.genesis.chain_id, self._known.name, reply.round, reply.hospital,
-            root_of_any(reply.model), cid_of(reply.model),
-        )  # fmt: skip
-        message = Holding(reply.round, reply.hospital, ledger.sign(statement))
-        if reply.hospital == self.node.id:
-            self._on_holding(self.node.id, message)
-        else:
-            self.node.send(reply.hospital, message)
-
-    def _on_holding(self, sender: NodeId, message: Holding) -> None:
-        """Count a holder's signature, if it is one and of this statement."""
-        wanted = self._statements.get(message.round)
-        if wanted is None or message.hospital != self.node.id or self.ledger is None:
-            return
-        statement, enough = wanted
-        held = self._holdings[message.round]
-        if enough.triggered or sender >= self._known.replicas:
-            return
-        if self.ledger.has_signed(sender, statement, message.signature):
-            held[sender] = message.signature
-        if len(held) >= self._known.holders:
-            enough.succeed()
+            if verdict.accepted and reply is not None and self._shelf.keeps(update.hospital):
+                self._availability.vouch(update, reply)
+            self._recomputing.begin(update.round)
 
     # ---- trace ----------------------------------------------------------------------------------
 

@@ -189,6 +189,11 @@ class LedgerService:
         """This member's signature of a statement that a contract will read."""
         return self._key.sign(statement)
 
+    @property
+    def agreement(self) -> tuple[bytes, bytes]:
+        """This member's X25519 keys, secret and public, with which it opens what is for it."""
+        return self._key.agreement, self._key.public.agreement
+
     def has_signed(self, member: NodeId, statement: Digest, signature: bytes) -> bool:
         """Whether this is a member's signature of a statement, by the own copy's keys."""
         key = key_of(self.copy, member)

@@ -119,7 +119,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A hospital's answer: for a training order, the committed update and the opening's salt."""
+    """A hospital's answer.
+
+    A training order's leaves as a `SealedUpdate` where there is a ledger, and this is what whoever
+    opens that has in hand: the committed update and the opening's salt.
+    """
 
     kind: ClassVar[str] = "update"
     number: int
@@ -138,6 +142,50 @@ class Reply:
     @property
     def size_bytes(self) -> int:
         return ENVELOPE_BYTES + len(self.model) + len(self.report) + len(self.salt)
+
+    @property
+    def verifications(self) -> int:
+        return 1
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedUpdate:
+    """A hospital's committed update as it leaves: the object that vaults store, and its opening."""
+
+    kind: ClassVar[str] = "sealed-update"
+    number: int
+    """Of the order that it answers."""
+    round: int
+    hospital: int
+    sealed: bytes
+    """The object: an envelope, or the model's canonical bytes where nothing is encrypted."""
+    report: bytes
+    """Canonical bytes of everything else: the declared counts."""
+    salt: bytes
+    """Opens the commitment."""
+    sent_us: int
+
+    @classmethod
+    def of(cls, reply: Reply, sealed: bytes) -> SealedUpdate:
+        """An update on its way, with its model sealed."""
+        return cls(
+            reply.number, reply.round, reply.hospital, sealed, reply.report, reply.salt,
+            reply.sent_us,
+        )  # fmt: skip
+
+    def opened(self, model: bytes) -> Reply:
+        """The update with its model as it is."""
+        return Reply(
+            self.number, self.round, self.hospital, model, self.report, self.salt, self.sent_us
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        return ENVELOPE_BYTES + len(self.sealed) + len(self.report) + len(self.salt)
 
     @property
     def verifications(self) -> int:
@@ -174,11 +222,13 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A node asks a holder for an update that has not reached it."""
+    """A node asks a holder for an update that it lacks, or an owner asks for a signature."""
 
     kind: ClassVar[str] = "fetch"
     round: int
     hospital: int
+    signature: bool = False
+    """Whether what is lacking is the holder's signature, not the bytes."""
 
     @property
     def size_bytes(self) -> int:
@@ -195,14 +245,17 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A holder hands out an update that it has checked; the receiver checks it again."""
+    """A holder hands out an object that it has checked; the receiver checks it again."""
 
     kind: ClassVar[str] = "fetched"
-    reply: Reply
+    update: SealedUpdate
+    key: bytes
+    """The object's key, wrapped by the holder for the receiver, in case its owner has not done so;
+    empty where nothing is encrypted."""
 
     @property
     def size_bytes(self) -> int:
-        return ENVELOPE_BYTES + self.reply.size_bytes
+        return ENVELOPE_BYTES + self.update.size_bytes + len(self.key)
 
     @property
     def verifications(self) -> int:
@@ -210,7 +263,7 @@ class Fetched:
 
     @property
     def hashed_bytes(self) -> int:
-        return self.reply.size_bytes
+        return self.update.size_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""A replica's own computation of a round's result, put on the ledger as its word on it.
+"""What a replica does when reveals have ended: it looks after what it holds, and recomputes.
 
-It starts when reveals have ended on the replica's own copy, whether or not the coordinator has
-proposed anything yet, and uses only bytes that the replica has checked itself. Replicas of a
-process that aggregate the same bytes share one real computation; each is charged for it.
+Its own computation of a round's result goes to the ledger as its word on it. That starts when
+reveals have ended on the replica's own copy, whether or not the coordinator has proposed anything
+yet, and uses only bytes that the replica has checked itself. Replicas of a process that aggregate
+the same bytes share one real computation; each is charged for it.
 
 Source: the project's protocol, sections 3 (aggregate) and 4.
 """
@@ -35,7 +36,10 @@ Start = Callable[[Generator[simpy.Event, Any, None]], object]
 
 
 class Recomputing:
-    """One replica's part in ending rounds; for a follower, and without a rule, it does nothing."""
+    """One replica's part in ending rounds; a follower has none.
+
+    Without a rule there is nothing to recompute, and it looks after its vault only.
+    """
 
     def __init__(
         self, ledger: LedgerService, shelf: Shelf, aggregate_mb_per_s: float, start: Start
@@ -47,30 +51,36 @@ class Recomputing:
         self._begun = 0
         known = parameters(ledger.copy)
         self._least = known.least_updates
-        self._rule = known.rule if ledger.node.id < known.replicas else None
+        self._rule = known.rule
+        self._replica = ledger.node.id < known.replicas
 
     def begin(self, number: int) -> None:
-        """See to it that this replica says what a round's result is; once per round."""
-        if self._rule is not None and number > self._begun:
+        """See to it that this replica does its part in a round; once per round."""
+        if self._replica and number > self._begun:
             self._begun = number
-            self._start(self._confirm(self._rule, number))
+            self._start(self._end(number))
 
-    def _confirm(self, rule: Rule, number: int) -> Generator[simpy.Event, Any, None]:
-        ledger, node = self._ledger, self._ledger.node
+    def _end(self, number: int) -> Generator[simpy.Event, Any, None]:
+        ledger = self._ledger
         yield ledger.when(lambda: round_status(ledger.copy, number) not in (None, OPEN, SEALED))
         height = ledger.copy.height
         yield ledger.when(lambda: ledger.is_certified(height))
         state = read_round(ledger.copy, number)
         assert state is not None, "the condition waited for holds"
-        if len(state.openings) < self._least or state.status in ENDED:
-            return
+        if self._rule is None:
+            yield from self._shelf.tend(state)
+        elif len(state.openings) >= self._least and state.status not in ENDED:
+            yield from self._confirm(self._rule, state)
+
+    def _confirm(self, rule: Rule, state: RoundState) -> Generator[simpy.Event, Any, None]:
+        ledger, node = self._ledger, self._ledger.node
         openings = [state.openings[hospital] for hospital in sorted(state.openings)]
         replies = yield from self._shelf.collect(state, openings)
         rows = rows_of(state, replies)
         size = sum(len(data) for _, _, data in rows)
         yield node.compute(round(size * US_PER_S / (self._mb_per_s * 1e6)))
         root = root_of(aggregate_models(rule, rows))
-        yield from ledger.submit("task.confirm", {"round": number, "out_root": root})
+        yield from ledger.submit("task.confirm", {"round": state.round, "out_root": root})
 
 
 def rows_of(state: RoundState, replies: list[Reply]) -> tuple[tuple[int, int, bytes], ...]:

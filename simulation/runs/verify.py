@@ -5,8 +5,9 @@ Three layers, each sound without the others:
 1. the seal: every file against ``manifest.json``, and ``manifest.json`` against ``DONE``;
 2. the ledger: every copy executed again from the genesis, its roots and certificates, and all
    copies against one another;
-3. the models: every object of the vault against its address, every opening against its commitment,
-   every aggregate against the bytes that it names.
+3. the models: every object of the vaults against its address, opened with the auditor's key and
+   against the root on the ledger; every opening against its commitment; every aggregate against the
+   bytes that it names.
 
 Somebody who changes a file and seals the run again gets past the first layer; without the
 hospitals' keys he does not get past the other two. A run that was replaced as a whole, keys and
@@ -27,7 +28,7 @@ from simulation.contracts.evidence import evidence
 from simulation.ledger.genesis import Genesis
 from simulation.runs.seal import DONE, MANIFEST, broken_seals, file_digests
 from simulation.runs.verify_ledger import Finding, audit
-from simulation.runs.verify_models import ModelAudit, stray_objects
+from simulation.runs.verify_models import ModelAudit, auditor_of, stray_objects
 from simulation.runs.verify_rows import Copy, DamagedFile, read_copy
 
 GENESIS_FILE = "genesis.cbor"
@@ -121,8 +122,9 @@ def verify_run(run_dir: Path) -> VerifyReport:
         findings += audit(genesis, copies)
         best = max(copies, key=lambda copy: copy.state.version, default=None)
         if best is not None:
-            models = ModelAudit(genesis, best.state, run_dir / VAULT_DIR)
-            findings += models.findings()
+            auditor, problems = auditor_of(genesis, run_dir)
+            models = ModelAudit(genesis, best.state, run_dir / VAULT_DIR, auditor)
+            findings += [*problems, *models.findings()]
     findings += _files(run_dir, models)
     vault = run_dir / VAULT_DIR
     longest = max(copies, key=lambda copy: len(copy.blocks), default=None)
@@ -203,7 +205,16 @@ def _files(run_dir: Path, models: ModelAudit | None) -> Sequence[Finding]:
     reported = models.reported if models else frozenset[str]()
     findings = list(stray_objects(run_dir / VAULT_DIR, reported))
     for name, message in broken_seals(run_dir):
-        folder, _, rest = name.partition("/")
-        owner = rest.removesuffix(".sqlite") if folder == LEDGER_DIR and rest else None
-        findings.append(Finding(None, owner, name, message))
+        findings.append(Finding(None, _owner_of(name), name, message))
     return findings
+
+
+def _owner_of(name: str) -> str | None:
+    """Whose file this is, for those in a member's own folder or named after it."""
+    match name.split("/"):
+        case ["ledger", file]:
+            return file.removesuffix(".sqlite")
+        case ["vault" | "receipts", owner, _]:
+            return owner
+        case _:
+            return None

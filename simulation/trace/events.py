@@ -154,6 +154,43 @@ class UpdateChecked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectLost(Event):
+    """A node's vault no longer has an update's object, or not as its address says."""
+
+    event: ClassVar[str] = "object_lost"
+    round: int
+    hospital: int
+    node: int
+    cid: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFetched(Event):
+    """A node has an update's object from another holder; ``restored`` when it had it before."""
+
+    event: ClassVar[str] = "object_fetched"
+    round: int
+    hospital: int
+    node: int
+    holder: int
+    cid: str
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRefused(Event):
+    """A node has refused what a holder handed out: not the bytes at the ledger's address."""
+
+    event: ClassVar[str] = "object_refused"
+    round: int
+    hospital: int
+    node: int
+    holder: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateLate(Event):
     """A reply came after the round's deadline and was not used."""
 

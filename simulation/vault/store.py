@@ -18,8 +18,19 @@ _PREFIX = bytes([1, 0x71, 0x12, 32])
 """CID version, codec dag-cbor, hash sha2-256, digest length: the multicodec table's numbers."""
 
 
+MISSING, ALTERED = "missing", "altered"
+
+
 class VaultError(Exception):
-    """The object is not there, or its bytes are not what its address says."""
+    """The object is not there, or its bytes are not what its address says.
+
+    ``problem`` is `MISSING` or `ALTERED`.
+    """
+
+    def __init__(self, cid: str, problem: str) -> None:
+        word = "no such object" if problem == MISSING else "the bytes are not what the address says"
+        super().__init__(f"{cid}: {word}")
+        self.problem = problem
 
 
 def cid_of(data: bytes) -> str:
@@ -69,7 +80,7 @@ class MemoryVault:
     def get(self, cid: str) -> bytes:
         """The bytes at an address; see `Vault.get`."""
         if cid not in self._objects:
-            raise VaultError(f"{cid}: no such object")
+            raise VaultError(cid, MISSING)
         return _checked(cid, self._objects[cid])
 
     def has(self, cid: str) -> bool:
@@ -95,15 +106,14 @@ class DirectoryVault:
     def put(self, data: bytes) -> str:
         """Keep the bytes and return their address."""
         cid = cid_of(data)
-        file = self._path / cid
-        if not file.exists():
-            file.write_bytes(data)
+        # Written even where a file is: it may be the damaged one that this replaces.
+        (self._path / cid).write_bytes(data)
         return cid
 
     def get(self, cid: str) -> bytes:
         """The bytes at an address; see `Vault.get`."""
         if not self.has(cid):
-            raise VaultError(f"{cid}: no such object")
+            raise VaultError(cid, MISSING)
         return _checked(cid, (self._path / cid).read_bytes())
 
     def has(self, cid: str) -> bool:
@@ -123,5 +133,5 @@ class DirectoryVault:
 
 def _checked(cid: str, data: bytes) -> bytes:
     if cid_of(data) != cid:
-        raise VaultError(f"{cid}: the bytes are not what the address says")
+        raise VaultError(cid, ALTERED)
     return data

@@ -10,6 +10,7 @@ The order of construction is the order of the picture; nothing is wired anywhere
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,29 +33,31 @@ from simulation.learning.cost import hospital_speed, training_us
 from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
 from simulation.learning.models import build_model, model_arrays, parameter_count
+from simulation.learning.params import DpSgdParams
 from simulation.learning.train import Trainer
 from simulation.network.clock import Clock
 from simulation.network.network import Network
-from simulation.nodes.conduct import HONEST_COORDINATOR, Conduct, CoordinatorConduct
+from simulation.nodes.conduct import HONEST, HONEST_COORDINATOR, Conduct, CoordinatorConduct
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.courier import Courier
 from simulation.nodes.hospital import Hospital
 from simulation.nodes.injector import HEIGHT, ROUND, FaultInjector, Resident
-from simulation.nodes.ledger_service import LedgerService, Standstill
+from simulation.nodes.ledger_service import Standstill
 from simulation.nodes.messages import Order
 from simulation.nodes.node import Node
 from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger
+from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import layout_of
 from simulation.records.load import load
 from simulation.trace.events import BlockAppended, Event, RoundOpened
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
-from simulation.vault.store import DirectoryVault, MemoryVault, Vault
 from simulation.world.checks import Checks
 from simulation.world.ledgers import Ledgers
 from simulation.world.measuring import Measuring
 from simulation.world.outcome import InvariantError, Outcome
 from simulation.world.receipts import write_receipts
+from simulation.world.vaults import Vaults
 
 
 def make_setting(experiment: Experiment, seed: int) -> Setting:
@@ -121,22 +124,22 @@ class World:
         self._announce = Announcer(setting)
         self.roles = Roles(experiment.attacks, self.hospitals, self.streams)
         self.couriers = [Courier(node, experiment.unreliable) for node in self.nodes]
-        self.vault = self._make_vault()
         self.rule: Rule | None = None
         if isinstance(experiment.ledger, CommitRevealLedger):
             self.rule = rule_for(experiment.federation)
         # Updates of a task whose aggregate is recomputed have the tensors of its first model.
         self.layout = None if self.rule is None else layout_of(encode_model(setting.initial))
+        # With a secure generator the seed tells nothing about keys, salts and noise.
+        private = isinstance(experiment.privacy, DpSgdParams) and experiment.privacy.secure_rng
+        self.secrets = Streams(int.from_bytes(os.urandom(32), "big")) if private else self.streams
+        self.vaults = Vaults(experiment, self.secrets, self.out)
         self.ledgers = self._make_ledgers()
         self.coordinator = Coordinator(
             self.nodes[self.coordinator_id],
             self.record,
-            declared_examples,
             experiment.federation.min_updates,
-            self._service(self.coordinator_id),
-            self.vault,
+            self._shelf(self.coordinator_id, HONEST),
             self._coordinator_conduct(coordinator),
-            self.layout,
             self.couriers[self.coordinator_id],
         )
         self.measuring = Measuring(
@@ -153,19 +156,21 @@ class World:
 
     # ---- construction ---------------------------------------------------------------------------
 
-    def _make_vault(self) -> Vault | None:
-        if isinstance(self.experiment.ledger, NoLedger):
-            return None
-        return MemoryVault() if self.out is None else DirectoryVault(self.out / "vault")
-
     def _make_ledgers(self) -> Ledgers | None:
         experiment = self.experiment
         if isinstance(experiment.ledger, NoLedger):
             return None
         return Ledgers(
-            experiment, experiment.ledger, self.setting, self.streams, self.nodes, self.env,
-            self.record, self.out,
+            experiment, experiment.ledger, self.vaults.auditor, self.setting, self.secrets,
+            self.nodes, self.env, self.record, self.out,
         )  # fmt: skip
+
+    def _shelf(self, node: NodeId, conduct: Conduct) -> Shelf | None:
+        """A node's side of the ledger and the vaults."""
+        if self.ledgers is None:
+            return None
+        service = self.ledgers.services[node]
+        return self.vaults.shelf(service, conduct, self.record, declared_examples, self.layout)
 
     def _make_injector(self, seed: int, staff: Sequence[Hospital]) -> FaultInjector:
         ledgers = self.ledgers
@@ -185,15 +190,13 @@ class World:
             residents=residents,
         )
 
-    def _service(self, node: NodeId) -> LedgerService | None:
-        return self.ledgers.services[node] if self.ledgers else None
-
     def _coordinator_conduct(self, given: CoordinatorConduct) -> CoordinatorConduct:
         if given is not HONEST_COORDINATOR:
             return given
         return self.roles.coordinator(self.nodes[self.coordinator_id], self.record)
 
     def _hospital(self, hospital: HospitalId, given: Conduct | None) -> Hospital:
+        conduct = given or self.roles.conduct(self.nodes[hospital], self.record)
         context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(
             hospital, self.client_app, context, self.streams, self._duration_us, self._announce
@@ -206,14 +209,11 @@ class World:
             self.nodes[hospital],
             self.coordinator_id,
             learner,
-            self.streams,
+            self.secrets,
             self.record,
-            declared_examples,
-            self._service(hospital),
-            self.vault,
+            self._shelf(hospital, conduct),
             others,
-            given or self.roles.conduct(self.nodes[hospital], self.record),
-            self.layout,
+            conduct,
             courier=self.couriers[hospital],
             **({"aggregate_mb_per_s": ledger.aggregate_mb_per_s} if sealed else {}),
         )

@@ -45,6 +45,7 @@ class Ledgers:
     Args:
         experiment: what is run.
         ledger: its section about the ledger.
+        auditor: public key of who may open every object of the vaults; None where none is sealed.
         setting: the task, for the genesis.
         streams: of the run's seed; the keys come from it.
         nodes: hospitals and, last, the coordinator.
@@ -57,6 +58,7 @@ class Ledgers:
         self,
         experiment: Experiment,
         ledger: CommitRevealLedger | HashOnlyLedger,
+        auditor: bytes | None,
         setting: Setting,
         streams: Streams,
         nodes: Sequence[Node],
@@ -65,6 +67,7 @@ class Ledgers:
         out: Path | None,
     ) -> None:
         self._experiment, self._setting = experiment, setting
+        self._auditor = auditor
         self._kind = ledger.store
         self._out = out
         self._hospitals = setting.hospitals
@@ -122,7 +125,7 @@ class Ledgers:
     def _protocol(self) -> dict[str, Value]:
         """What the task contract holds everybody to."""
         ledger, federation = self._experiment.ledger, self._experiment.federation
-        known: dict[str, Value] = {"protocol": ledger.kind}
+        known: dict[str, Value] = {"protocol": ledger.kind, "auditor": self._auditor}
         privacy, data = self._experiment.privacy, self._experiment.data
         if isinstance(privacy, DpSgdParams) and data is not None:
             cap_e6 = None if privacy.cap is None else round(privacy.cap * MILLION)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,3 +225,25 @@ def test_equal_bytes_are_equal_keys() -> None:
     assert hash(one) == hash(other)
     frozen = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
     assert SigningKey(bytes(range(32))).public.encoded.hex() == frozen
+
+
+# ---- receiving secrets --------------------------------------------------------------------------
+
+
+def test_a_key_has_a_second_form_that_fits_its_secret() -> None:
+    """RFC 7748 §4.1: the map between the curve's forms takes a public key to a public key."""
+    for i in range(20):
+        key = SigningKey(bytes([i]) * 32)
+        secret = X25519PrivateKey.from_private_bytes(key.agreement)
+        assert secret.public_key().public_bytes_raw() == key.public.agreement
+
+
+def test_a_published_pair_of_forms() -> None:
+    """libsodium's own test of its conversion (test/default/ed25519_convert.c)."""
+    seed = "421151a459faeade3d247115f94aedae42318124095afabe4d1451a559faedee"
+
+    key = SigningKey(bytes.fromhex(seed))
+
+    assert key.public.agreement.hex() == (
+        "f1814f0e8ff1043d8a44d25babff3cedcae6c22c3edaa48f857ae70de2baae50"
+    )

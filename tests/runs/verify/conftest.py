@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from simulation.base.encoding import Value
+from simulation.base.ids import node_name
 from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
 from simulation.base.tensors import decode_model, encode_model, model_root
@@ -24,12 +25,15 @@ from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
 from simulation.ledger.transaction import Transaction
 from simulation.runs.seal import DONE, MANIFEST, seal
+from simulation.vault.audit_key import AuditKey
+from simulation.vault.envelope import AUDITOR, enclose, object_context
 from simulation.vault.store import DirectoryVault
 
 HOSPITALS = 5
 REPLICAS = 4
 COORDINATOR = HOSPITALS
 QUORUM = 3
+AUDITOR_KEY = AuditKey.of(b"a" * 32)
 
 
 def member_keys() -> list[SigningKey]:
@@ -42,7 +46,9 @@ class Federation:
     def __init__(self, folder: Path) -> None:
         self.keys = member_keys()
         self.rng = Streams(1).stream("models")
-        self.vault = DirectoryVault(folder / "vault")
+        self.vaults = [
+            DirectoryVault(folder / "vault" / node_name(i, HOSPITALS)) for i in range(HOSPITALS + 1)
+        ]
         self.model = self._arrays()
         self.genesis = Genesis(
             name="fixture",
@@ -56,8 +62,10 @@ class Federation:
                 "name": "fixture",
                 "initial_root": model_root(self.model),
                 "rule": {"kind": "fedavg"},
+                "auditor": AUDITOR_KEY.public,
             },
         )
+        AUDITOR_KEY.write(folder)
         (folder / "ledger").mkdir()
         (folder / "genesis.cbor").write_bytes(self.genesis.encoded)
         self.copies = [
@@ -81,6 +89,17 @@ class Federation:
             self.genesis.chain_id, sender, self.sequence[sender], 1000, kind, body
         )
         return transaction.sign(self.keys[sender]).encoded
+
+    def store(self, number: int, owner: int, data: bytes, holders: tuple[int, ...]) -> str:
+        """Seal a model for everybody, and put it into the vaults of its holders."""
+        receivers = {i: key.public.agreement for i, key in enumerate(self.keys)}
+        envelope = enclose(
+            data, self.rng.bytes(32), {**receivers, AUDITOR: AUDITOR_KEY.public},
+            object_context(self.genesis.chain_id, "fixture", number, owner),
+            lambda _: self.rng.bytes(32),
+        )  # fmt: skip
+        cids = {self.vaults[holder].put(envelope.encoded) for holder in holders}
+        return cids.pop()
 
     def decide(self, payloads: list[bytes]) -> None:
         """One batch through all copies: replicas execute and attest, the others follow."""
@@ -125,7 +144,7 @@ class Federation:
                 "cid": None,
             }
             commits.append(self.sign(hospital, "task.commit", body))
-            cid = self.vault.put(data)
+            cid = self.store(number, hospital, data, (hospital, 1, 3))
             statement = holding(chain, "fixture", number, hospital, root, cid)
             body = {
                 "round": number,
@@ -148,7 +167,7 @@ class Federation:
             "hospitals": [h for h, _, _ in rows],
             "inputs_root": inputs_root(inputs),
             "out_root": out_root,
-            "out_cid": self.vault.put(encode_model(self.model)),
+            "out_cid": self.store(number, COORDINATOR, encode_model(self.model), (COORDINATOR,)),
         }
         ends = [self.sign(COORDINATOR, "task.aggregate", body)]
         if rows:

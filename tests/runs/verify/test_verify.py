@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulation.base.encoding import EncodingError
 from simulation.base.keys import SigningKey
-from simulation.base.tensors import decode_model, encode_model
+from simulation.base.tensors import decode_model
 from simulation.ledger.block import HEADER_FIELDS, Certificate, Header, attest
 from simulation.runs.seal import DONE, MANIFEST
 from simulation.runs.verify import NoRunError, verify_run
 from simulation.runs.verify_ledger import Finding
+from simulation.vault.audit_key import AuditKey
+from simulation.vault.envelope import read_envelope
 from simulation.vault.store import DirectoryVault
 
 FLIPS = 256
@@ -45,8 +48,8 @@ def test_an_untouched_run_has_no_findings(pristine: Path) -> None:
     assert report.openings == 4 + 5
     assert report.aggregates == 2
     assert report.evidence == ()
-    assert report.objects == 4 + 5 + 2
-    assert report.files == 6 + 11 + 4
+    assert report.objects == 10 + 13 + 3
+    assert report.files == 6 + 26 + 5
     assert report.row()["findings"] == []
 
 
@@ -419,12 +422,13 @@ def test_every_changed_vault_object_is_named(
     rng = np.random.default_rng(5)
     owners: set[str | None] = set()
 
-    for path in sorted((finished_run / "vault").iterdir()):
+    for path in sorted((finished_run / "vault").glob("*/*")):
         data = path.read_bytes()
         path.write_bytes(flip(data, int(rng.integers(8 * len(data)))))
         reseal(finished_run)
-        found = first(finished_run)
-        assert found.field == f"vault/{path.name}"
+        (found,) = verify_run(finished_run).findings
+        assert found.field == f"vault/{found.hospital}/{path.name}"
+        assert found.hospital == path.parent.name
         assert found.height in (4, 8, 11)
         owners.add(found.hospital)
         path.write_bytes(data)
@@ -436,35 +440,87 @@ def test_a_removed_vault_object_is_named(
     finished_run: Path, reseal: Callable[[Path], None]
 ) -> None:
     """Every opening's object is present."""
-    path = min((finished_run / "vault").iterdir())
+    path = min((finished_run / "vault" / "hospital-03").iterdir())
     path.unlink()
+    reseal(finished_run)
+
+    (found,) = verify_run(finished_run).findings
+
+    assert (found.hospital, found.field) == ("hospital-03", f"vault/hospital-03/{path.name}")
+    assert "no such object" in found.message
+
+
+def test_an_object_in_no_vault_is_named_at_each_holder(
+    finished_run: Path, reseal: Callable[[Path], None]
+) -> None:
+    """Its owner and all who have signed for it are named; no aggregate can be computed of it."""
+    name = min((finished_run / "vault" / "hospital-00").iterdir()).name
+    holders = sorted(path.parent.name for path in (finished_run / "vault").glob(f"*/{name}"))
+    for path in (finished_run / "vault").glob(f"*/{name}"):
+        path.unlink()
+    reseal(finished_run)
+
+    report = verify_run(finished_run)
+
+    assert sorted(str(found.hospital) for found in report.findings) == holders
+    assert report.aggregates == 1
+
+
+def test_without_the_auditor_s_key_nothing_sealed_is_computed_again(
+    finished_run: Path, reseal: Callable[[Path], None]
+) -> None:
+    """A missing key is a finding, and the only one: addresses and ledger need none."""
+    (finished_run / "auditor.pem").unlink()
+    reseal(finished_run)
+
+    report = verify_run(finished_run)
+
+    (found,) = report.findings
+    assert (found.hospital, found.field) == (None, "auditor.pem")
+    assert report.aggregates == 0
+
+
+def test_another_auditor_s_key_is_named(finished_run: Path, reseal: Callable[[Path], None]) -> None:
+    """The genesis names the auditor."""
+    AuditKey.of(b"b" * 32).write(finished_run)
     reseal(finished_run)
 
     found = first(finished_run)
 
-    assert found.field == f"vault/{path.name}"
-    assert "no such object" in found.message
+    assert found.field == "auditor.pem"
+    assert "not the key that the genesis names" in found.message
+
+
+def test_the_vault_s_keeper_sees_no_model(pristine: Path) -> None:
+    """A vault operator sees ciphertext only: no object decodes, no two are equal in any part."""
+    seen: set[bytes] = set()
+    for path in (pristine / "vault").glob("*/*"):
+        data = path.read_bytes()
+        with pytest.raises(EncodingError):
+            decode_model(data)
+        assert b"weight" not in data
+        seen.add(read_envelope(data).box[:16])
+    assert len(seen) == 9 + 3
 
 
 def test_a_stray_object_under_a_false_name_is_found(
     finished_run: Path, reseal: Callable[[Path], None]
 ) -> None:
     """An object that no round speaks of still has to be what its name says."""
-    (finished_run / "vault" / "bafyreia").write_bytes(b"x")
+    (finished_run / "vault" / "hospital-02" / "bafyreia").write_bytes(b"x")
     reseal(finished_run)
 
     found = first(finished_run)
 
-    assert (found.height, found.field) == (None, "vault/bafyreia")
+    assert (found.height, found.hospital) == (None, "hospital-02")
+    assert found.field == "vault/hospital-02/bafyreia"
 
 
 def test_a_stray_object_under_its_own_name_is_none_of_our_business(
     finished_run: Path, reseal: Callable[[Path], None]
 ) -> None:
     """Updates that no aggregate used may lie in the vault."""
-    vault = DirectoryVault(finished_run / "vault")
-    model = decode_model(vault.get(vault.cids()[0]))
-    vault.put(encode_model({**model, "bias": model["bias"] + 1}))
+    DirectoryVault(finished_run / "vault" / "hospital-02").put(b"something else")
     reseal(finished_run)
 
     assert verify_run(finished_run).ok

@@ -40,7 +40,9 @@ class Story:
         )
         parameters: dict[str, Value] = {"name": "s", "initial_root": model_root(model(0)), **more}
         self.genesis = Genesis("s", members, 1, 1, parameters)
-        self.vault = DirectoryVault(vault)
+        self.vaults = [
+            DirectoryVault(vault / name) for name in ("hospital-00", "hospital-01", "coordinator")
+        ]
         self.path = vault
         self.writes: dict[str, dict[str, Value]] = {}
         self.put(STATUS_KEY, {"round": 2, "open": False, "root": model_root(model(20))})
@@ -77,7 +79,7 @@ class Story:
                 "transaction": bytes(32),
             },
         )
-        cid = self.vault.put(encode_model(model(update)))
+        cid = self.update(update)
         self.put(
             reveal_key(number, 1),
             {"update_root": root, "salt": SALT, "cid": cid, "holders": [0], "height": height},
@@ -88,11 +90,16 @@ class Story:
                 "hospitals": [1],
                 "inputs_root": bytes(32),
                 "out_root": model_root(model(out)),
-                "out_cid": self.vault.put(encode_model(model(out))),
+                "out_cid": self.vaults[2].put(encode_model(model(out))),
                 "height": height,
                 "proposer": 2,
             },
         )
+
+    def update(self, number: int) -> str:
+        """Hospital 1's object, held by itself and by replica 0."""
+        cids = {self.vaults[holder].put(encode_model(model(number))) for holder in (0, 1)}
+        return cids.pop()
 
     def findings(self) -> list[tuple[int | None, str | None, str]]:
         state: State = Runtime(default_contracts()).initial_state(self.genesis)
@@ -123,22 +130,21 @@ def test_an_aggregate_that_is_no_aggregate_is_named(tmp_path: Path, keys) -> Non
 
 def test_an_address_of_another_model_is_named(story) -> None:
     """The bytes at an opening's address must have the root that was opened."""
-    other = story.vault.put(encode_model(model(99)))
-    story.writes[reveal_key(2, 1)]["cid"] = other
+    story.writes[reveal_key(2, 1)]["cid"] = story.update(99)
 
     assert story.findings() == [(6, "hospital-01", "update_root")]
 
 
 def test_an_aggregate_at_a_wrong_address_is_named(story) -> None:
     """The aggregate's object has the root that the next round starts from."""
-    story.writes[aggregate_key(1)]["out_cid"] = story.vault.put(encode_model(model(99)))
+    story.writes[aggregate_key(1)]["out_cid"] = story.vaults[2].put(encode_model(model(99)))
 
     assert story.findings() == [(3, "coordinator", "out_root")]
 
 
 def test_bytes_that_are_no_model_are_named(story) -> None:
     """Every object that the ledger speaks of decodes."""
-    story.writes[aggregate_key(1)]["out_cid"] = story.vault.put(b"no model")
+    story.writes[aggregate_key(1)]["out_cid"] = story.vaults[2].put(b"no model")
 
     assert story.findings() == [(3, "coordinator", "out_root")]
 
@@ -146,9 +152,9 @@ def test_bytes_that_are_no_model_are_named(story) -> None:
 def test_a_lost_object_is_named(story) -> None:
     """Every object that the ledger speaks of is present."""
     cid = cid_of(encode_model(model(1)))
-    (story.path / cid).unlink()
+    (story.path / "hospital-00" / cid).unlink()
 
-    assert story.findings() == [(3, "hospital-01", f"vault/{cid}")]
+    assert story.findings() == [(3, "hospital-00", f"vault/hospital-00/{cid}")]
 
 
 @pytest.mark.parametrize("what", ["salt", "commitment"])

@@ -1,0 +1,140 @@
+"""The envelope: an object encrypted at rest, and its key for each of those who may open it.
+
+    {"v": 1, "box": AES-256-GCM(model), "keys": [[member, HPKE(key)], …], "audit": HPKE(key)}
+
+It is what a vault stores and what an address names; who keeps the vault sees sizes and receivers,
+no model. The committed root stays that of the model inside, so a sender who boxes something else,
+or makes a box that opens differently under two keys (AES-GCM does not bind its key), is caught by
+whoever opens it: each holds what comes out against the one root on the ledger.
+
+Every object has a key of its own, used once; that is why a constant nonce is right.
+
+Source: RFC 9180 (HPKE); NIST SP 800-38D (GCM), section 8 (uniqueness of key and nonce).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from simulation.base.encoding import EncodingError, Value, decode, encode
+from simulation.vault.hpke import OVERHEAD_BYTES, HpkeError, seal, unseal
+
+OBJECT_KEY_BYTES = 32
+WRAPPED_BYTES = OBJECT_KEY_BYTES + OVERHEAD_BYTES
+"""An object's key for one receiver."""
+_NONCE = bytes(12)
+AUDITOR = -1
+"""Who may open every object of a chain and is no member of it."""
+
+
+class EnvelopeError(ValueError):
+    """The bytes are no envelope, or not one that this key opens in this context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An encrypted object and its key for each receiver."""
+
+    box: bytes
+    wrapped: Mapping[int, bytes]
+    """By member; the auditor's under `AUDITOR`."""
+
+    @property
+    def encoded(self) -> bytes:
+        """The canonical bytes: what is stored, and what an address is of."""
+        keys: list[Value] = [[m, self.wrapped[m]] for m in sorted(self.wrapped) if m != AUDITOR]
+        return encode({"v": 1, "box": self.box, "keys": keys, "audit": self.wrapped.get(AUDITOR)})
+
+    def open(self, key: bytes, context: bytes) -> bytes:
+        """What is inside, with the object's own key.
+
+        Raises:
+            EnvelopeError: when it is not this object's key, or the context is another's.
+        """
+        if len(key) != OBJECT_KEY_BYTES:
+            raise EnvelopeError(f"the object's key has {len(key)} bytes, not {OBJECT_KEY_BYTES}")
+        try:
+            return AESGCM(key).decrypt(_NONCE, self.box, context)
+        except InvalidTag:
+            raise EnvelopeError("the box does not open with this key in this context") from None
+
+
+def enclose(
+    data: bytes,
+    key: bytes,
+    receivers: Mapping[int, bytes],
+    context: bytes,
+    material: Callable[[int], bytes],
+) -> Envelope:
+    """Encrypt an object under its own key, and wrap that key for each receiver.
+
+    Args:
+        data: the object.
+        key: 32 secret bytes that encrypt nothing else.
+        receivers: X25519 public keys by member.
+        context: what the object is; who opens it has to say the same.
+        material: the secret bytes from which the ephemeral key for a receiver is derived.
+    """
+    box = AESGCM(key).encrypt(_NONCE, data, context)
+    wrapped = {m: wrap(key, receivers[m], context, material(m)) for m in sorted(receivers)}
+    return Envelope(box, wrapped)
+
+
+def wrap(key: bytes, public: bytes, context: bytes, material: bytes) -> bytes:
+    """An object's key for one receiver."""
+    return seal(public, key, context, material)
+
+
+def unwrap(wrapped: bytes | None, secret: bytes, public: bytes, context: bytes) -> bytes:
+    """An object's key, by a receiver with its pair of keys.
+
+    Raises:
+        EnvelopeError: when there is no key for this receiver in this context.
+    """
+    if wrapped is None:
+        raise EnvelopeError("there is no key for this receiver")
+    try:
+        return unseal(secret, public, wrapped, context)
+    except HpkeError as error:
+        raise EnvelopeError(f"the wrapped key does not open: {error}") from None
+
+
+def object_context(chain: bytes, task: str, number: int, owner: int) -> bytes:
+    """What an envelope is bound to: an object of one round and owner opens as no other."""
+    return encode(["object", chain, task, number, owner])
+
+
+@lru_cache(maxsize=64)
+def read_envelope(data: bytes) -> Envelope:
+    """The envelope whose canonical bytes these are; all nodes of a run read the same ones.
+
+    Raises:
+        EnvelopeError: when they are no envelope's.
+    """
+    try:
+        match decode(data):
+            case {"v": 1, "box": bytes(box), "keys": [*rows], "audit": None | bytes() as audit}:
+                wrapped = dict(_row(row) for row in rows)
+            case _:
+                raise EnvelopeError("an envelope holds v, box, keys and audit")
+    except EncodingError as error:
+        raise EnvelopeError(str(error)) from None
+    if audit is not None:
+        wrapped[AUDITOR] = audit
+    envelope = Envelope(box, wrapped)
+    if envelope.encoded != data:
+        raise EnvelopeError("an envelope names each receiver once, in order, and nothing else")
+    return envelope
+
+
+def _row(row: Value) -> tuple[int, bytes]:
+    match row:
+        case [int(member), bytes(key)] if member >= 0 and not isinstance(member, bool):
+            return member, key
+        case _:
+            raise EnvelopeError("a receiver is [member, wrapped key]")
