@@ -3,8 +3,3 @@
 One claim, one *stem*: ``configs/<stem>.yaml``, ``experiments/<stem>.py`` and
 ``results/reference/<stem>.*``. See ``experiments/README.md`` for the list and for how to add one.
 """
-
-from __future__ import annotations
-
-STEMS = ("heart_disease",)
-"""All stems, in the order in which ``python -m experiments`` runs them."""

@@ -1,4 +1,4 @@
-"""``python -m experiments [STEM ...]``: run what is missing, draw, compare with the reference.
+"""``python -m experiments [STEM ...]``: run what is missing, draw, compare, say what holds.
 
 Exit codes are those of ``wardchain``: 0 all equal, 1 a run failed, 2 wrong input, 3 a difference.
 """
@@ -10,66 +10,107 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments import STEMS
+from experiments.stem import stems
+
+if TYPE_CHECKING:
+    from experiments.suite import Outcome
+    from simulation.config.sweep import Size
 
 DONE, RUN_FAILED, WRONG_INPUT, DIFFERENCE = 0, 1, 2, 3
 SHOWN = 20
-"""Differences that are printed; the rest is counted."""
+"""Differences of a stem that are printed; the rest is counted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stems that are named, or all; returns the exit code."""
+    """Complete the stems that are named, or all; returns the exit code."""
     options = _parser().parse_args(arguments)
     # Here and not above, so that --help needs neither matplotlib nor the package.
-    from experiments.suite import RunFailedError, stem_module
+    from experiments.listing import write_readme
+    from experiments.stem import stem_module
     from simulation.config.errors import ConfigError
-    from simulation.records.errors import DataError
+    from simulation.config.sweep import Size
     from simulation.runs.directory import require_writable
 
+    if options.write_readme:
+        _say(f"wrote {write_readme()}")
+        return DONE
     warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
-    stems = options.stems or STEMS
+    size = Size(options.size)
+    out = options.out or _default_out(size)
     try:
-        require_writable(options.out / "figures")
-        for stem in stems:
-            stem_module(stem)
-        code = max(_one(stem, options.out, options.update) for stem in stems)
-    except (ConfigError, DataError) as error:
+        if options.update and (size is not Size.QUICK or options.other_seeds):
+            raise ConfigError(
+                "--update: references are made in the quick size with their own seeds"
+            )
+        require_writable(out / "figures")
+        names = options.stems or stems()
+        for name in names:
+            stem_module(name)
+        outcomes = [_one(name, size, out, options) for name in names]
+    except ConfigError as error:
         _say(f"error: {error}")
         return WRONG_INPUT
-    except RunFailedError as error:
-        _say(f"error: {error}")
+    print()
+    print("\n".join(closing(outcomes, size)))
+    return exit_code(outcomes)
+
+
+def _default_out(size: Size) -> Path:
+    """Smoke and full runs stay apart, so that they are never taken for those of the reference."""
+    from simulation.config.sweep import Size
+
+    return Path("results") if size is Size.QUICK else Path("results") / size.value
+
+
+def _one(stem: str, size: Size, out: Path, options: argparse.Namespace) -> Outcome:
+    from dataclasses import replace
+
+    from experiments.suite import complete, keep_reference
+
+    outcome, table = complete(stem, size, out, _say, options.other_seeds)
+    if options.update and table is not None:
+        keep_reference(stem, out / "figures")
+        _say(f"{stem}: is now the reference; python -m experiments --write-readme lists it")
+        outcome = replace(outcome, differences=[])
+    for difference in outcome.differences[:SHOWN]:
+        _say(f"{stem}: {difference}")
+    if outcome.differences:
+        noun = "difference" if len(outcome.differences) == 1 else "differences"
+        _say(f"{stem}: {len(outcome.differences)} {noun} from results/reference/{stem}.csv")
+    for line in (outcome.failed or "").splitlines():
+        _say(f"{stem}: error: {line}")
+    return outcome
+
+
+def closing(outcomes: Sequence[Outcome], size: Size) -> list[str]:
+    """What holds: claim, verdict and figure of every stem."""
+    from simulation.config.sweep import Size
+
+    lines = ["| stem | claim | verdict | figure |", "|---|---|---|---|"]
+    for outcome in outcomes:
+        if outcome.skipped is not None:
+            verdict = f"skipped: {outcome.skipped}"
+        elif outcome.failed is not None:
+            verdict = f"failed: {outcome.failed}"
+        else:
+            verdict = str(outcome.verdict)
+            if outcome.differences:
+                verdict += f" ({len(outcome.differences)} not as in the reference)"
+        figure = "none" if outcome.figure is None else str(outcome.figure)
+        cells = (outcome.stem, outcome.claim, " ".join(verdict.split()), figure)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    if size is Size.SMOKE:
+        lines += ["", "smoke size: shows that everything runs; its numbers decide nothing"]
+    return lines
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """The worst of all stems; data that are absent are no failure."""
+    if any(outcome.failed is not None for outcome in outcomes):
         return RUN_FAILED
-    return code
-
-
-def _one(stem: str, out: Path, update: bool) -> int:
-    from experiments import suite
-
-    runs = suite.run_missing(stem, out / "runs", _say)
-    module = suite.stem_module(stem)
-    table = module.table(runs)
-    for path in suite.write_results(stem, table, runs, out / "figures"):
-        _say(f"wrote {path}")
-    print("\n".join([stem, *(f"  {line}" for line in module.summary(table))]))
-    if update:
-        kept = (f"{stem}.csv", f"{stem}.manifest.json", f"{stem}.svg")
-        suite.REFERENCE.mkdir(parents=True, exist_ok=True)
-        for name in kept:
-            (suite.REFERENCE / name).write_bytes((out / "figures" / name).read_bytes())
-        _say(f"{stem}: is now the reference in {suite.REFERENCE}")
-        return DONE
-    # As written: the reference has six decimals, so the new table must have them too.
-    written = suite.read_table(out / "figures" / f"{stem}.csv")
-    found = suite.differences(stem, written)
-    for mismatch in found[:SHOWN]:
-        _say(f"{stem}: {mismatch}")
-    if found:
-        noun = "difference" if len(found) == 1 else "differences"
-        _say(f"{stem}: {len(found)} {noun} from {suite.REFERENCE / stem}.csv")
-        return DIFFERENCE
-    print("  equal to the reference, within its tolerances")
-    return DONE
+    return DIFFERENCE if any(outcome.differences for outcome in outcomes) else DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,16 +118,33 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments",
         description="Run what is missing of the experiments, draw, and compare with the reference.",
     )
-    parser.add_argument("stems", nargs="*", metavar="STEM", help=f"of {', '.join(STEMS)}; or all")
+    parser.add_argument("stems", nargs="*", metavar="STEM", help=f"of {', '.join(stems())}; or all")
+    sizes = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("smoke", "minutes: shows that everything runs (in results/smoke)"),
+        ("quick", "the size of the committed reference, which it is compared with (the default)"),
+        ("full", "the grid of a paper, for a cluster (in results/full)"),
+    ):
+        sizes.add_argument(f"--{name}", dest="size", action="store_const", const=name, help=text)
+    parser.set_defaults(size="quick")
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("results"),
         metavar="DIR",
-        help="runs go to DIR/runs, tables and figures to DIR/figures (default: results)",
+        help="runs go to DIR/runs, tables and figures to DIR/figures",
+    )
+    parser.add_argument(
+        "--other-seeds",
+        action="store_true",
+        help="run on another list of seeds, and compare within the tolerances for that",
     )
     parser.add_argument(
         "--update", action="store_true", help="make the new tables the reference; say why in Git"
+    )
+    parser.add_argument(
+        "--write-readme",
+        action="store_true",
+        help="write the list in experiments/README.md anew from the stems and their references",
     )
     return parser
 

@@ -9,12 +9,14 @@ somewhat too narrow; captions give n.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulation.base.rng import Streams
+from simulation.config.sweep import Tolerance
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -54,6 +56,15 @@ def estimate(values: Sequence[float], *name: str | int) -> Estimate:
     return Estimate(n, float(sample.mean()), sd, float(low), float(high))
 
 
+def spread(column: str, values: Sequence[float], *name: str | int) -> dict[str, float]:
+    """`estimate` as three columns of a table: ``column``, ``column_low`` and ``column_high``."""
+    found = estimate(values, column, *name)
+    return {column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
+
+
+# ---- comparison with a reference ----------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """One difference between a reference and a new table."""
@@ -62,6 +73,8 @@ class Mismatch:
     expected: str
     got: str
     tolerance: str
+    keys: tuple[tuple[str, str | int | float], ...] = ()
+    """The row's key columns and their values."""
 
     def __str__(self) -> str:
         return f"{self.where}: expected {self.expected}, got {self.got}, tolerance {self.tolerance}"
@@ -71,45 +84,47 @@ def compare(
     expected: Sequence[Row],
     got: Sequence[Row],
     keys: Sequence[str],
-    tolerances: Mapping[str, float],
+    tolerances: Mapping[str, float | str],
 ) -> list[Mismatch]:
     """Every difference between two tables.
 
-    Rows are matched by their values in the columns ``keys``. All other columns are compared: text
-    and whole numbers must be equal; floats may differ by the row's tolerance, which is listed under
-    ``scope/metric`` or else under ``metric``, and must be equal where there is none.
+    Rows are matched by their values in the columns ``keys``. All other columns are compared, and
+    must be equal where no tolerance is named. In a table with a column ``metric`` the tolerance is
+    the row's, listed under ``scope/metric`` or else ``metric``, and holds for floats; in any other
+    table it is the column's, and ``x_sd``, ``x_low`` and ``x_high`` have that of ``x``.
 
     Raises:
-        ValueError: when two rows of one table have the same keys.
+        ValueError: when two rows of one table have the same keys, or a tolerance is malformed.
     """
+    known = {name: Tolerance.parse(value) for name, value in tolerances.items()}
     reference, table = _by_key(expected, keys), _by_key(got, keys)
-    found = [
-        Mismatch(_where(keys, k), "a row", "none", "none") for k in reference if k not in table
-    ]
-    found += [
-        Mismatch(_where(keys, k), "no row", "one", "none") for k in table if k not in reference
-    ]
+    found = [_mismatch(keys, k, "", "a row", "none") for k in reference if k not in table]
+    found += [_mismatch(keys, k, "", "no row", "one") for k in table if k not in reference]
     for key, row in reference.items():
         other = table.get(key)
         if other is None:
             continue
-        metric = str(row.get("metric"))
-        tolerance = tolerances.get(f"{row.get('scope')}/{metric}", tolerances.get(metric, 0.0))
         for column in [*row, *(name for name in other if name not in row)]:
             one, two = row.get(column, "no column"), other.get(column, "no column")
-            if not _close(one, two, tolerance):
-                where = f"{_where(keys, key)}, {column}"
-                found.append(Mismatch(where, str(one), str(two), f"{tolerance:g}"))
+            allowed = _tolerance(row, column, known)
+            if not _close(one, two, allowed):
+                found.append(_mismatch(keys, key, column, str(one), str(two), str(allowed)))
     return found
 
 
-def _close(one: str | int | float, two: str | int | float, tolerance: float) -> bool:
-    if one == two:
-        return True
-    if isinstance(one, float) and isinstance(two, float):
-        # Decimal fractions read back from a file are a little off: 0.72 − 0.70 is 0.020000…018.
-        return abs(one - two) <= tolerance * (1 + 1e-9)
-    return False
+def _tolerance(row: Row, column: str, known: Mapping[str, Tolerance]) -> Tolerance:
+    names = [column, re.sub("_(sd|low|high)$", "", column)]
+    if "metric" in row:
+        # Counts beside a metric, such as the number of seeds, are not the metric.
+        measured = isinstance(row.get(column), float)
+        names = [f"{row.get('scope')}/{row['metric']}", str(row["metric"])] if measured else []
+    return next((known[name] for name in names if name in known), Tolerance())
+
+
+def _close(one: str | int | float, two: str | int | float, tolerance: Tolerance) -> bool:
+    if isinstance(one, str) or isinstance(two, str) or math.isnan(one) or math.isnan(two):
+        return one == two
+    return tolerance.allows(one, two)
 
 
 def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> dict[Key, Row]:
@@ -119,5 +134,9 @@ def _by_key(rows: Sequence[Row], keys: Sequence[str]) -> dict[Key, Row]:
     return found
 
 
-def _where(keys: Sequence[str], key: Key) -> str:
-    return ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
+def _mismatch(
+    keys: Sequence[str], key: Key, column: str, expected: str, got: str, tolerance: str = "none"
+) -> Mismatch:
+    named = tuple(zip(keys, key, strict=True))
+    words = [*(f"{name} {value}" for name, value in named), *([column] if column else [])]
+    return Mismatch(", ".join(words), expected, got, tolerance, named)

@@ -9,7 +9,7 @@ common colour vision deficiencies tell apart; no figure relies on colour alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,17 @@ def label_ends(
             fontsize=size,
             annotation_clip=False,
         )
+
+
+def interval_line(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], x: str, y: str, scale: float = 1, **look: Any
+) -> None:
+    """A line through means, with bars from ``y_low`` to ``y_high`` (see `statistics.spread`)."""
+    at, mean, low, high = ([row[name] for row in rows] for name in (x, y, f"{y}_low", f"{y}_high"))
+    below = [scale * max(0, m - b) for m, b in zip(mean, low, strict=True)]
+    above = [scale * max(0, t - m) for m, t in zip(mean, high, strict=True)]
+    bars = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8}
+    axes.errorbar(at, [scale * m for m in mean], yerr=[below, above], **bars, **look)
 
 
 def heading(figure: Figure, title: str, rest: str) -> None:

@@ -1,102 +1,120 @@
-"""From a stem to its table: run what is missing, gather, write, compare.
+"""From a stem to its verdict: run what is missing, gather, write, draw, compare.
 
-A stem is a module of this package with the names of `Stem`. What a stem knows is its configuration,
-how runs become a table and how a table becomes a figure; everything else is here, once.
+What a stem knows is its claim, how runs become a table, how a table becomes a figure, and what
+the table says; everything else is here, once.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
-from matplotlib.figure import Figure
-
-from experiments import STEMS, style
-from experiments.statistics import Mismatch, Row, compare
+from experiments import stem as stem_parts
+from experiments import style
+from experiments.statistics import Mismatch, compare
+from experiments.stem import ROOT, Run, Table, Verdict, config_of, stem_module
+from experiments.tables import altered, digests, read_table, write_table
 from simulation.config.dump import config_hash
-from simulation.config.errors import ConfigError
-from simulation.config.experiment import Experiment
-from simulation.config.load import load
+from simulation.config.study import Point, Study, load_study, written_digest
+from simulation.config.sweep import Size, ToleranceParams
+from simulation.records.errors import AbsentDataError
 from simulation.runs.artifacts import read_metrics
 from simulation.runs.manifest import read_manifest
-from simulation.runs.provenance import revision, versions
+from simulation.runs.provenance import host, revision, versions
 
-ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "results" / "reference"
-
-Table = list[dict[str, str | int | float]]
-"""Rows of equal columns, in the order in which they are written."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run of a stem."""
-
-    variant: str
-    """Which of the stem's `Stem.VARIANTS`."""
-    seed: int
-    directory: Path
-    rows: Sequence[Mapping[str, Any]]
-    """The run's metrics: round, scope, metric, value, t_us."""
-
-
-class Stem(Protocol):
-    """What a module of this package offers to be a stem."""
-
-    VARIANTS: Mapping[str, Sequence[str]]
-    """Name to overrides (``path.to.field=value``) of ``configs/<stem>.yaml``."""
-    KEYS: Sequence[str]
-    """The columns that name a row of the table."""
-    TOLERANCES: Mapping[str, float]
-    """How far a float may be from the reference, by ``scope/metric`` or ``metric``; else 0."""
-
-    def table(self, runs: Sequence[Run]) -> Table:
-        """The numbers behind the figure."""
-        ...
-
-    def figure(self, table: Table) -> Figure:
-        """The figure; a pure function of the table."""
-        ...
-
-    def summary(self, table: Table) -> list[str]:
-        """What the table says, in a few lines of text."""
-        ...
+Say = Callable[[str], None]
+KINDS = ("csv", "manifest.json", "svg")
+"""What a reference consists of."""
+OTHER_SEEDS = 1_000_000
+"""What is added to every seed to get another list of them."""
 
 
 class RunFailedError(RuntimeError):
-    """A run ended with an exception; the message names its directory."""
+    """Runs ended with an exception; the message names their directories."""
 
 
-def stem_module(stem: str) -> Stem:
-    """The module of a stem.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stem."""
+
+    stem: str
+    claim: str
+    verdict: Verdict | None = None
+    """None when there is no table."""
+    figure: Path | None = None
+    skipped: str | None = None
+    """Why nothing was done, and what to do about it."""
+    failed: str | None = None
+    """Which runs failed."""
+    differences: Sequence[str] = field(default_factory=list[str])
+    """Where it departs from the reference."""
+
+
+def study_of(stem: str, size: Size, other_seeds: bool = False) -> Study | None:
+    """All experiments of a stem; none for one that runs no worlds."""
+    config = config_of(stem)
+    if config is None:
+        return None
+    study = load_study(config, size=size)
+    if not other_seeds:
+        return study
+    return load_study(config, size=size, seeds=[seed + OTHER_SEEDS for seed in study.seeds])
+
+
+def tolerances_of(stem: str, study: Study | None) -> ToleranceParams:
+    """How far a stem's table may be from its reference."""
+    if study is not None:
+        return study.tolerances
+    return getattr(stem_module(stem), "TOLERANCES", ToleranceParams())
+
+
+def complete(
+    stem: str, size: Size, out: Path, say: Say, other_seeds: bool = False
+) -> tuple[Outcome, Table | None]:
+    """Bring one stem to its figure and verdict, with files in ``<out>/figures``.
 
     Raises:
-        ConfigError: when there is no such stem.
+        ConfigError: for what has to be mended before anything can run.
     """
-    if stem not in STEMS:
-        raise ConfigError(f"no experiment is called {stem!r}; choose from {', '.join(STEMS)}")
-    return cast("Stem", import_module(f"experiments.{stem}"))
+    module = stem_module(stem)
+    outcome = Outcome(stem, module.CLAIM)
+    study = study_of(stem, size, other_seeds)
+    try:
+        started = time.monotonic()
+        if study is None:
+            runs, table = list[Run](), module.compute(size)
+        else:
+            runs = run_missing(stem, study, out, say)
+            table = module.table(runs)
+    except AbsentDataError as error:
+        return replace(outcome, skipped=str(error)), None
+    except RunFailedError as error:
+        return replace(outcome, failed=str(error)), None
+    wall_s = sum(run.manifest["wall_s"] for run in runs) if runs else time.monotonic() - started
+    made = Made(stem, size, study, runs, wall_s)
+    paths = write_results(made, table, out / "figures")
+    # As written: the file has six decimals, so everything that is said must hold of those.
+    written = read_table(paths[0])
+    done = replace(outcome, verdict=module.verdict(written), figure=paths[2])
+    return replace(
+        done, differences=_differences(stem, size, study, written, runs, other_seeds)
+    ), written
 
 
-def experiments_of(stem: str) -> dict[str, Experiment]:
-    """A stem's configurations by variant."""
-    config = ROOT / "configs" / f"{stem}.yaml"
-    variants = stem_module(stem).VARIANTS
-    return {name: load(config, overrides) for name, overrides in variants.items()}
+# ---- runs ---------------------------------------------------------------------------------------
 
 
-def run_missing(stem: str, out: Path, say: Callable[[str], None]) -> list[Run]:
-    """All runs of a stem, below ``out``; those that are done are not run again.
+def run_missing(stem: str, study: Study, out: Path, say: Say) -> list[Run]:
+    """All runs of a study, below ``<out>/runs``; those that are done are not run again.
 
     Raises:
-        ConfigError, DataError: for what has to be mended before anything can run.
-        RunFailedError: when a run ends with an exception.
+        ConfigError, AbsentDataError: for what has to be mended before anything can run.
+        RunFailedError: when runs end with an exception; all others are finished first.
     """
     from experiments.run_figure import draw_run
     from simulation.runs.directory import State, run_directory, state
@@ -104,85 +122,114 @@ def run_missing(stem: str, out: Path, say: Callable[[str], None]) -> list[Run]:
     from simulation.runs.preflight import preflight
 
     runs: list[Run] = []
-    for variant, experiment in experiments_of(stem).items():
-        places = {seed: run_directory(out, experiment, seed) for seed in experiment.seeds}
+    failures: list[str] = []
+    folder = out / "runs"
+    for point in study.points:
+        places = {seed: run_directory(folder, point.experiment, seed) for seed in study.seeds}
         missing = [seed for seed, place in places.items() if state(place) is not State.DONE]
         if missing:
-            preflight(experiment, missing)
-        for seed in experiment.seeds:
-            say(f"{stem}, {variant}, seed {seed}: {'runs' if seed in missing else 'done before'}")
-            result = execute(experiment, seed, out, draw=draw_run)
+            preflight(point.experiment, missing)
+        for seed in study.seeds:
+            words = ", ".join(f"{name} {label}" for name, label in point.labels.items())
+            say(f"{stem}: {words}, seed {seed}: {'runs' if seed in missing else 'done before'}")
+            learns = point.experiment.learns
+            result = execute(point.experiment, seed, folder, draw=draw_run if learns else None)
             if result.failure is not None:
-                raise RunFailedError(f"{result.failure.message}; see {result.directory}/FAILED")
-            runs.append(Run(variant, seed, result.directory, read_metrics(result.directory)))
+                failures.append(f"{result.directory}/FAILED: {result.failure.message}")
+                continue
+            runs.append(_run(stem, point, seed, result.directory, out))
+    if failures:
+        raise RunFailedError("\n".join(failures))
     return runs
+
+
+def _run(stem: str, point: Point, seed: int, directory: Path, out: Path) -> Run:
+    rows = read_metrics(directory)
+    run = Run(point.labels, seed, directory, rows, point.experiment)
+    measure = getattr(stem_module(stem), "measure", None)
+    return run if measure is None else replace(run, measured=_measured(stem, run, measure, out))
+
+
+def _measured(stem: str, run: Run, measure: Callable[[Run], Any], out: Path) -> Any:
+    """What ``measure`` returns, kept until the run or the stem's own code is another."""
+    code = hashlib.sha256(Path(str(stem_module(stem).__file__)).read_bytes())
+    code.update(run.manifest["trace_digest"].encode())
+    assert run.experiment is not None
+    name = f"{config_hash(run.experiment)[:12]}-seed-{run.seed}-{code.hexdigest()[:12]}.json"
+    place = out / "measured" / stem / name
+    if not place.is_file():
+        text = json.dumps(measure(run), ensure_ascii=False, allow_nan=False)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_suffix(".part")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(place)
+    return json.loads(place.read_text(encoding="utf-8"))
 
 
 # ---- files --------------------------------------------------------------------------------------
 
 
-def write_table(path: Path, table: Table) -> None:
-    """Write a table as CSV; floats with six decimals, so that equal tables are equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in table:
-            writer.writerow({k: f"{v:.6f}" if type(v) is float else v for k, v in row.items()})
+@dataclass(frozen=True)
+class Made:
+    """What a table was made from."""
+
+    stem: str
+    size: Size
+    study: Study | None
+    runs: Sequence[Run]
+    wall_s: float
+    """Of all runs, one after the other."""
 
 
-def read_table(path: Path) -> Table:
-    """The rows that `write_table` wrote: with a point a float, all digits an int, else text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _value(text: str) -> str | int | float:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def write_results(stem: str, table: Table, runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Table, manifest and figure of a stem, as ``<folder>/<stem>.*``."""
-    module = stem_module(stem)
-    csv_path = folder / f"{stem}.csv"
+def write_results(made: Made, table: Table, folder: Path) -> list[Path]:
+    """Table, manifest and figure of a stem: ``<folder>/<stem>`` as CSV, manifest, SVG, others."""
+    csv_path = folder / f"{made.stem}.csv"
     write_table(csv_path, table)
-    manifest = folder / f"{stem}.manifest.json"
-    text = json.dumps(manifest_of(stem, runs, csv_path), indent=2, ensure_ascii=False)
+    manifest = folder / f"{made.stem}.manifest.json"
+    text = json.dumps(manifest_of(made, csv_path), indent=2, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
-    # Drawn from the file, as everybody else will draw it.
+    return [csv_path, manifest, *draw(made.stem, read_table(csv_path), folder)]
+
+
+def draw(stem: str, table: Table, folder: Path) -> list[Path]:
+    """The figure of a table, as SVG, PNG and PDF."""
+    # Drawn from what the file holds, as everybody else will draw it.
     with style.figure_style():
-        figure = module.figure(read_table(csv_path))
-    return [csv_path, manifest, *style.save(figure, folder, stem)]
+        figure = stem_module(stem).figure(table)
+    return style.save(figure, folder, stem)
 
 
-def manifest_of(stem: str, runs: Sequence[Run], csv_path: Path) -> dict[str, Any]:
-    """What a table was made from: configurations, seeds, trace digests, versions."""
-    module, experiments = stem_module(stem), experiments_of(stem)
+def manifest_of(made: Made, csv_path: Path) -> dict[str, Any]:
+    """What a table was made from: configurations, seeds, trace digests, versions, machine."""
     return {
-        "stem": stem,
-        "csv_sha256": hashlib.sha256(csv_path.read_bytes()).hexdigest(),
-        "config": f"configs/{stem}.yaml",
-        "variants": {
-            name: {
-                "overrides": list(module.VARIANTS[name]),
-                "config_hash": config_hash(experiment),
-                "seeds": list(experiment.seeds),
+        "stem": made.stem,
+        "size": made.size.value,
+        "minutes": round(made.wall_s / 60, 1),
+        **digests(csv_path),
+        **({} if made.study is None else _study_data(made.study, made.runs)),
+        "git": revision(),
+        "host": host(),
+        "versions": {**versions(), "matplotlib": _matplotlib()},
+    }
+
+
+def _study_data(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "config": f"configs/{study.name}.yaml",
+        "config_digest": written_digest(ROOT / "configs" / f"{study.name}.yaml"),
+        "seeds": list(study.seeds),
+        "points": [
+            {
+                "labels": dict(point.labels),
+                "config_hash": config_hash(point.experiment),
                 "trace_digests": {
-                    str(run.seed): read_manifest(run.directory)["trace_digest"]
+                    str(run.seed): read_manifest(run.directory)["trace_digest"][:16]
                     for run in runs
-                    if run.variant == name
+                    if run.labels == point.labels
                 },
             }
-            for name, experiment in experiments.items()
-        },
-        "tolerances": dict(module.TOLERANCES),
-        "git": revision(),
-        "versions": {**versions(), "matplotlib": _matplotlib()},
+            for point in study.points
+        ],
     }
 
 
@@ -192,15 +239,65 @@ def _matplotlib() -> str:
     return mpl.__version__
 
 
+def keep_reference(stem: str, folder: Path) -> None:
+    """Make the results in a folder the committed reference."""
+    stem_parts.REFERENCE.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        name = f"{stem}.{kind}"
+        (stem_parts.REFERENCE / name).write_bytes((folder / name).read_bytes())
+
+
 def read_reference_manifest(stem: str) -> dict[str, Any]:
     """What the committed reference of a stem was made from."""
-    return json.loads((REFERENCE / f"{stem}.manifest.json").read_text(encoding="utf-8"))
+    path = stem_parts.REFERENCE / f"{stem}.manifest.json"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def differences(stem: str, table: Sequence[Row]) -> list[Mismatch]:
-    """Where a table departs from the committed reference of its stem."""
-    path = REFERENCE / f"{stem}.csv"
+# ---- comparison ---------------------------------------------------------------------------------
+
+
+def _differences(
+    stem: str,
+    size: Size,
+    study: Study | None,
+    table: Table,
+    runs: Sequence[Run],
+    other_seeds: bool,
+) -> list[str]:
+    """Where a table departs from the committed reference, in words.
+
+    In the size of the reference the numbers are compared; in another one, what the columns are, and
+    that nobody has altered the reference since it was written.
+    """
+    path = stem_parts.REFERENCE / f"{stem}.csv"
     if not path.is_file():
-        return [Mismatch(str(path), "a reference table", "no file", "none")]
-    module = stem_module(stem)
-    return compare(read_table(path), table, module.KEYS, module.TOLERANCES)
+        if size is not Size.QUICK:
+            return []  # a new stem is tried before it has a reference
+        return [str(Mismatch(str(path), "a reference table", "no file", "none"))]
+    keys = stem_module(stem).KEYS
+    if size is not Size.QUICK:
+        found = altered(path, read_reference_manifest(stem), keys)
+        reference = list(read_table(path)[0])
+        if list(table[0]) != reference:
+            found.append(f"columns: expected {', '.join(reference)}, got {', '.join(table[0])}")
+        return found
+    tolerances = tolerances_of(stem, study)
+    chosen = tolerances.other_seeds if other_seeds else tolerances.same_seeds
+    mismatches = compare(read_table(path), table, keys, chosen)
+    return [f"{mismatch}{_see(mismatch, runs)}" for mismatch in mismatches]
+
+
+def _see(mismatch: Mismatch, runs: Sequence[Run]) -> str:
+    """Which run to look at: the first of those that the row was made from."""
+    named: Mapping[str, Any] = dict(mismatch.keys)
+
+    def agrees(run: Run) -> bool:
+        labels = {name.rpartition(".")[2]: label for name, label in run.labels.items()}
+        shared = (labels | dict(run.labels)).items()
+        return all(str(named[name]) == str(label) for name, label in shared if name in named)
+
+    found = [run for run in runs if agrees(run)]
+    if not found:
+        return ""
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"; see {found[0].directory}{more}"

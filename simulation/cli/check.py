@@ -18,10 +18,16 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
     from simulation.config.concerns import concerns
     from simulation.config.dump import config_hash, to_data, to_yaml
     from simulation.config.load import load
+    from simulation.config.study import load_study
+    from simulation.config.sweep import Size
     from simulation.runs.estimate import estimate
     from simulation.runs.preflight import preflight
 
     experiment = load(config, set_ or (), seed)
+    # Every point of every size is judged here, so that no sweep stops half-way over a typing error.
+    sizes = {size: load_study(config, set_ or (), seed, size) for size in Size}
+    plans = {s.value: {"points": len(x.points), "seeds": len(x.seeds)} for s, x in sizes.items()}
+    swept = any(plan["points"] > 1 for plan in plans.values())
     settings = preflight(experiment, experiment.seeds)
     first = experiment.seeds[0]
     found = estimate(experiment, settings[first]) if first in settings else None
@@ -32,6 +38,7 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
                 "warnings": warnings,
                 "config": to_data(experiment),
                 "config_hash": config_hash(experiment),
+                "sweep": plans if swept else None,
                 "estimate": None if found is None else {"seed": first, **found.data()},
             }
         )
@@ -45,6 +52,9 @@ def check(config: Config, set_: Set = None, seed: Seed = None, json: Json = Fals
         print(f"# estimate for seed {first}:")
         for line in _lines(found):
             print(f"#   {line}")
+    for name, plan in plans.items() if swept else ():
+        runs = plan["points"] * plan["seeds"]
+        print(f"# sweep, {name}: {plan['points']} points x {plan['seeds']} seeds = {runs} runs")
     for warning in warnings:
         note(f"warning: {warning}")
     note(f"{config}: right")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from simulation.config.dump import to_data
 from simulation.config.errors import ConfigError, nearest
-from simulation.config.experiment import Experiment
+from simulation.config.experiment import Configuration
 from simulation.config.sections import (
     KIND,
     Parameter,
@@ -56,7 +56,7 @@ class Chapter:
 
 def chapters() -> list[Chapter]:
     """All sections in the order of a configuration file, each kind a chapter."""
-    return list(_chapters(Experiment, ""))
+    return list(_chapters(Configuration, ""))
 
 
 def explain(key: str) -> list[Chapter]:
@@ -79,7 +79,7 @@ def explain(key: str) -> list[Chapter]:
         known = sorted({e.path for c in everything for e in c.entries})
         hint = nearest(key, known)
         if not hint.startswith("did"):
-            hint = f"the sections are {', '.join(parameters(Experiment))}"
+            hint = f"the sections are {', '.join(parameters(Configuration))}"
         raise ConfigError(f"{key}: no such parameter; {hint}")
     return found
 
@@ -189,7 +189,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Wardchain experiment",
-        **_section_schema(Experiment),
+        **_section_schema(Configuration),
     }
 
 

@@ -7,9 +7,10 @@ declared, documented and validated in the module that uses them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from simulation.attacks.registry import AttackParams
+from simulation.config.sweep import SweepParams, ToleranceParams
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.registry import ConsensusParams
 from simulation.federation.params import FederationParams
@@ -143,3 +144,19 @@ class Experiment:
         """Whether messages may get lost or come twice, so that whoever sends has to repeat."""
         network = self.network
         return bool(self.faults or network.loss or network.duplicate or network.reorder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration(Experiment):
+    """All that a file may say."""
+
+    sweep: SweepParams | None = None
+    """Axes along which the rest of the file varies; `wardchain sweep` runs every point, `wardchain
+    run` the file without them."""
+
+    tolerances: ToleranceParams = ToleranceParams()
+    """How far the table of this file's experiment may be from its committed reference."""
+
+    def experiment(self) -> Experiment:
+        """The experiment that the file describes without its sweep."""
+        return Experiment(**{field.name: getattr(self, field.name) for field in fields(Experiment)})

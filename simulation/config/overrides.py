@@ -25,7 +25,12 @@ def apply(document: Document, overrides: Sequence[str]) -> None:
     """
     for text in overrides:
         path, value = _parse(text)
-        _write(document, path, value, text)
+        write(document, path, value, f"--set {text}")
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    """The steps of ``path.to.field``."""
+    return tuple(text.split("."))
 
 
 def _parse(text: str) -> tuple[tuple[str, ...], object]:
@@ -37,26 +42,31 @@ def _parse(text: str) -> tuple[tuple[str, ...], object]:
         )
     if not match["value"].strip():
         raise ConfigError(f"--set {text}: has no value; write {match['path']}=null for none")
-    return tuple(match["path"].split(".")), read_value(match["value"], f"--set {text}")
+    return path_of(match["path"]), read_value(match["value"], f"--set {text}")
 
 
-def _write(document: Document, path: tuple[str, ...], value: object, text: str) -> None:
+def write(document: Document, path: tuple[str, ...], value: object, place: str) -> None:
+    """Write one value; messages about it say that it was written at ``place``.
+
+    Raises:
+        ConfigError: when the path leads through something that is no section.
+    """
     section = document.data
     for depth, key in enumerate(path[:-1], start=1):
         if section.get(key) is None:
             section[key] = {}
-            _place(document, path[:depth], f"--set {text}")
+            _place(document, path[:depth], place)
         inner = section[key]
         if isinstance(inner, str):
             # The file says `ledger: hash_only`, short for `ledger: {kind: hash_only}`.
             inner = section[key] = {KIND: inner}
         if not isinstance(inner, dict):
             raise ConfigError(
-                f"--set {text}: {'.'.join(path[:depth])} is a value, not a section; set that"
+                f"{place}: {'.'.join(path[:depth])} is a value, not a section; set that"
             )
         section = cast("dict[str, object]", inner)
     section[path[-1]] = value
-    _place(document, path, f"--set {text}")
+    _place(document, path, place)
 
 
 def _place(document: Document, path: Path, place: str) -> None:

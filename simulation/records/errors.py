@@ -1,4 +1,4 @@
-"""The one exception of this package."""
+"""The exception of this package, and the case of it that is nobody's fault."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class DataError(ValueError):
 
     The message names the file or the field and says what to do.
     """
+
+
+class AbsentDataError(DataError):
+    """The files of a source are not on this machine; the message says how to get them."""

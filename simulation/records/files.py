@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulation.records.errors import DataError
+from simulation.records.errors import AbsentDataError, DataError
 
 ENVIRONMENT = "WARDCHAIN_DATA"
 """Names the folder that replaces the user's cache folder."""
@@ -51,8 +51,8 @@ def read_original(file: SourceFile, source: str, root: Path | None = None) -> by
     """The bytes of an original file.
 
     Raises:
-        DataError: when the file is absent, unreadable or altered; the message names its path and
-            what to do.
+        AbsentDataError: when the file is not there; the message names its path and what to do.
+        DataError: when it is unreadable or altered.
     """
     root = data_root() if root is None else root
     path = file.find(root) or root / file.path
@@ -62,7 +62,8 @@ def read_original(file: SourceFile, source: str, root: Path | None = None) -> by
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(
+        kind = AbsentDataError if isinstance(error, FileNotFoundError) else DataError
+        raise kind(
             f"data: {source} needs the file {path}, which cannot be read ({reason}); run "
             f"'wardchain data fetch {source}' or set {ENVIRONMENT} to the folder that holds "
             f"{file.path}"

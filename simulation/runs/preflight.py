@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from simulation.config.errors import ConfigError
 from simulation.config.experiment import Experiment
 from simulation.config.locate import located
+from simulation.records.errors import AbsentDataError
 
 if TYPE_CHECKING:
     from simulation.federation.setting import Setting
@@ -26,6 +27,7 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
 
     Raises:
         ConfigError: at the first objection, with the path to the field.
+        AbsentDataError: when the data are not on this machine.
     """
     if not experiment.learns:
         return _preflight_workload(experiment)
@@ -41,6 +43,9 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
         load_client_app(experiment.federation.client_app)
         load_server_app(experiment.federation.server_app)
         return {seed: make_setting(experiment, seed) for seed in seeds}
+    except AbsentDataError:
+        # Nothing is wrong with the configuration; whoever asks may go on without these data.
+        raise
     except TypeError as error:
         # Flower's strategies are plain classes: a required argument that is missing is a TypeError.
         strategy = experiment.federation.strategy

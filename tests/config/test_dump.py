@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from simulation.config.dump import config_hash, to_yaml
 from simulation.config.experiment import Experiment
-from simulation.config.load import load, resolve
+from simulation.config.load import load
 from simulation.config.reader import read_text
+from simulation.config.study import resolve
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = "name: a\nhospitals: 4\ndata: breast_cancer\npartition: iid\nmodel: logistic\n"
 
 
 def _resolved(text: str) -> Experiment:
-    return resolve(read_text(text, "f.yaml"))
+    return resolve(read_text(text, "f.yaml")).experiment()
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.heart_disease import LEDGER_METRICS, MODEL_METRICS, SCOPES, VARIANTS
-from experiments.suite import Run
+from experiments.stem import Run
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +34,7 @@ def heart_runs() -> list[Run]:
         return model + ledger + other
 
     return [
-        Run(name, seed, Path("nowhere"), rows(number, seed))
+        Run({"variant": name}, seed, Path("nowhere"), rows(number, seed))
         for number, name in enumerate(VARIANTS)
         for seed in range(42, 47)
     ]
