@@ -22,7 +22,7 @@ BrokenName = Annotated[
     str | None,
     typer.Option(
         "--broken",
-        help="Soak PBFT with this rule taken out, until a checker catches it.",
+        help="Soak the protocol with this rule taken out, until a checker catches it.",
         show_default=False,
     ),
 ]

@@ -8,9 +8,8 @@ from simulation.base.ids import NodeId
 from simulation.config.errors import Path, Problem
 from simulation.config.experiment import Experiment
 from simulation.consensus.protocol import Restorable
-from simulation.consensus.registry import build
+from simulation.consensus.registry import PROTOCOLS, build
 from simulation.nodes.faults import BehaveFault, CrashFault, FaultParams, RecoverFault, named_nodes
-from simulation.nodes.injector import behaviours
 
 
 def fault_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -73,7 +72,7 @@ def _behaviour(experiment: Experiment, fault: BehaveFault, path: Path) -> Iterat
             f"{fault.node} is no replica, so it cannot lie about the order; replicas are "
             + (f"0 to {replicas - 1}" if replicas else "none without a ledger"),
         )
-    known = behaviours(experiment.consensus.kind)
+    known = PROTOCOLS[experiment.consensus.kind].behaviours
     for name in fault.behaviour:
         if name not in known:
             yield Problem(

@@ -6,13 +6,19 @@ metrics find it here and treat all alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Union
 
 from simulation.base.ids import ReplicaId
-from simulation.consensus import pbft, raft, sequencer
+from simulation.consensus import hotstuff, pbft, raft, sequencer
+from simulation.consensus.byzantine import GENERAL, Behaviour
+from simulation.consensus.hotstuff import attacks as hotstuff_attacks
+from simulation.consensus.hotstuff import messages as hotstuff_messages
+from simulation.consensus.hotstuff import params as hotstuff_params
+from simulation.consensus.hotstuff import replica as hotstuff_replica
+from simulation.consensus.pbft import attacks as pbft_attacks
 from simulation.consensus.pbft import messages as pbft_messages
 from simulation.consensus.pbft import params as pbft_params
 from simulation.consensus.pbft import replica as pbft_replica
@@ -26,7 +32,10 @@ from simulation.consensus.sequencer import params as sequencer_params
 from simulation.consensus.sequencer import replica as sequencer_replica
 
 ConsensusParams = Union[
-    pbft_params.PbftParams, raft_params.RaftParams, sequencer_params.SequencerParams
+    pbft_params.PbftParams,
+    hotstuff_params.HotStuffParams,
+    raft_params.RaftParams,
+    sequencer_params.SequencerParams,
 ]
 """Parameters of any protocol; ``kind`` tells them apart."""
 
@@ -49,6 +58,8 @@ class ProtocolSpec:
     """The smallest n it accepts."""
     summary: str
     """One sentence for tables and help."""
+    behaviours: Mapping[str, Behaviour] = field(default_factory=lambda: GENERAL)
+    """What a fault schedule may tell its replicas to do, by name, tolerated or not."""
 
 
 def _summary(package: ModuleType) -> str:
@@ -69,6 +80,17 @@ PROTOCOLS: dict[str, ProtocolSpec] = {
         tolerates=byzantine_faults,
         min_replicas=pbft_params.MIN_REPLICAS,
         summary=_summary(pbft),
+        behaviours=pbft_attacks.ATTACKS,
+    ),
+    "hotstuff": ProtocolSpec(
+        name="hotstuff",
+        params=hotstuff_params.HotStuffParams,
+        build=hotstuff_replica.build,
+        messages=hotstuff_messages.MESSAGES,
+        tolerates=byzantine_faults,
+        min_replicas=hotstuff_params.MIN_REPLICAS,
+        summary=_summary(hotstuff),
+        behaviours=hotstuff_attacks.ATTACKS,
     ),
     "raft": ProtocolSpec(
         name="raft",

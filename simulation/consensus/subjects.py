@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulation.consensus.draw import Draw
+from simulation.consensus.hotstuff import attacks as hotstuff_attacks
+from simulation.consensus.hotstuff import observer as hotstuff_observer
+from simulation.consensus.hotstuff import replica as hotstuff_replica
+from simulation.consensus.hotstuff.params import HotStuffParams
 from simulation.consensus.pbft import attacks as pbft_attacks
 from simulation.consensus.pbft import observer as pbft_observer
 from simulation.consensus.pbft import replica as pbft_replica
@@ -45,6 +49,28 @@ def patient_pbft(params: PbftParams) -> PbftParams:
     )
 
 
+def draw_hotstuff(draw: Draw) -> HotStuffParams:
+    """Small windows and short timeouts, so that leaders change and replicas fall behind."""
+    return HotStuffParams(
+        batch_max_requests=draw.between(1, 4),
+        batch_max_age_ms=float(draw.between(0, 5)),
+        tenure=draw.between(4, 8),
+        window=draw.between(4, 12),
+        # Now and then shorter than a round trip: then only doubling finds a value that works.
+        round_timeout_ms=float(draw.between(2, 40) if draw.chance(150) else 250),
+        client_retry_ms=float(draw.between(50, 300)),
+        retransmit_ms=float(draw.between(20, 200)),
+        transfer_batches=draw.between(1, 8),
+    )
+
+
+def patient_hotstuff(params: HotStuffParams) -> HotStuffParams:
+    """Timeouts far beyond any delay without faults."""
+    return replace(
+        params, round_timeout_ms=60_000.0, client_retry_ms=20_000.0, retransmit_ms=10_000.0
+    )
+
+
 def draw_raft(draw: Draw) -> RaftParams:
     """Small windows and short timeouts, so that leaders change and followers fall behind."""
     timeout_ms = draw.between(10, 60) if draw.chance(150) else draw.between(100, 400)
@@ -78,6 +104,16 @@ SUBJECTS: dict[str, Subject] = {
         draw_params=draw_pbft,
         patient=patient_pbft,
         noise=("view-change", "request-timeout", "status", "committed", "equivocation"),
+    ),
+    "hotstuff": Subject(
+        name="hotstuff",
+        build=hotstuff_replica.build,
+        observe=hotstuff_observer.observe,
+        attacks=hotstuff_attacks.ATTACKS,
+        tolerates=byzantine_faults,
+        draw_params=draw_hotstuff,
+        patient=patient_hotstuff,
+        noise=("view-change", "new-view", "sync", "fetch-blocks", "equivocation", "bad-block"),
     ),
     "raft": Subject(
         name="raft",

@@ -11,8 +11,8 @@ from typing import Protocol, assert_never
 
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
-from simulation.consensus.byzantine import GENERAL, Behaviour, Byzantine
-from simulation.consensus.pbft.attacks import ATTACKS
+from simulation.consensus.byzantine import Byzantine
+from simulation.consensus.registry import PROTOCOLS
 from simulation.network.clock import Alarm, Clock
 from simulation.network.network import Network
 from simulation.nodes.faults import (
@@ -33,11 +33,6 @@ from simulation.trace.events import Event, Reported
 
 ROUND = "round"
 HEIGHT = "height"
-
-
-def behaviours(protocol: str) -> dict[str, Behaviour]:
-    """What replicas of a protocol may be told to do, by name."""
-    return ATTACKS if protocol == "pbft" else GENERAL
 
 
 class Resident(Protocol):
@@ -83,7 +78,7 @@ class FaultInjector:
         self._network = network
         self._nodes = nodes
         self._hosts = hosts
-        self._known = behaviours(protocol)
+        self._known = PROTOCOLS[protocol].behaviours
         self._seed = seed
         self._record = record
         self._waiting: dict[tuple[str, int], list[FaultParams]] = {}

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MESSAGES_PER_DECISION: dict[str, Callable[[int], int]] = {
     # Pre-prepare to all others; each backup's prepare to all others; everybody's commit (§4.2).
     "pbft": lambda n: (n - 1) + (n - 1) ** 2 + n * (n - 1),
-    # Entry and answers, commit index and answers: an upper bound, for a decision that stands alone.
+    # Proposals and votes of four rounds: an upper bound, for a decision that stands alone.
+    "hotstuff": lambda n: 8 * (n - 1),
+    # Entry and answers, commit index and answers: likewise an upper bound.
     "raft": lambda n: 4 * (n - 1),
     "sequencer": lambda n: n - 1,
 }

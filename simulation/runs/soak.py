@@ -56,18 +56,14 @@ class Group:
 
 
 def subject_of(protocol: str, broken: str | None) -> Subject:
-    """What is soaked: a protocol, or PBFT with one rule taken out.
+    """What is soaked: a protocol, or one with one rule taken out.
 
     Raises:
         ValueError: naming what there is.
     """
-    if broken is not None:
-        if protocol != "pbft":
-            raise ValueError(f"--broken: the broken variants are of pbft, not of {protocol}")
-        return broken_subject(broken)
     if protocol not in SUBJECTS:
         raise ValueError(f"--protocol: {protocol} has no soak; choose from {', '.join(SUBJECTS)}")
-    return SUBJECTS[protocol]
+    return SUBJECTS[protocol] if broken is None else broken_subject(protocol, broken)
 
 
 def soak(

@@ -119,7 +119,7 @@ def test_shrinking_keeps_the_violation_and_drops_the_rest() -> None:
     """A failing plan shrinks to a smaller one that violates the same property."""
     from simulation.consensus.broken import broken_subject
 
-    subject = broken_subject("executes-twice")
+    subject = broken_subject("pbft", "executes-twice")
     plan = soak.draw_plan(subject, 0)
 
     small = soak.shrink(subject, plan)

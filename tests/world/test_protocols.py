@@ -20,6 +20,7 @@ SUSPICIONS = {"view-change", "request-timeout", "equivocation"}
 
 IMPATIENT = {
     "pbft": {"request_timeout_ms": 300.0},
+    "hotstuff": {"round_timeout_ms": 300.0, "retransmit_ms": 60.0},
     "raft": {"election_timeout_ms": 300.0, "heartbeat_ms": 60.0},
 }
 """Timeouts so short that a crash is noticed within the task."""

@@ -22,8 +22,8 @@ VARIANTS = (
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_failing_plan_shrinks_to_one_that_still_fails(name: str) -> None:
     """The same property, no action or lie that was not there before, and it can be replayed."""
-    subject = broken_subject(name)
-    plan = soak.draw_plan(subject, CAUGHT_AT[name])
+    subject = broken_subject("pbft", name)
+    plan = soak.draw_plan(subject, CAUGHT_AT["pbft"][name])
     original = soak.run_plan(subject, plan)
     assert original.violation is not None
 
@@ -43,8 +43,8 @@ def test_a_failing_plan_shrinks_to_one_that_still_fails(name: str) -> None:
 
 def test_nothing_more_can_be_left_out() -> None:
     """With enough tries the plan is minimal: without any one action it fails no longer."""
-    subject = broken_subject("executes-twice")
-    plan = soak.draw_plan(subject, CAUGHT_AT["executes-twice"])
+    subject = broken_subject("pbft", "executes-twice")
+    plan = soak.draw_plan(subject, CAUGHT_AT["pbft"]["executes-twice"])
 
     small = soak.shrink(subject, plan)
 
@@ -58,8 +58,8 @@ def test_nothing_more_can_be_left_out() -> None:
 
 def test_shrinking_keeps_to_its_budget() -> None:
     """A small budget gives a larger plan, never a longer one than at the start."""
-    subject = broken_subject("out-of-order")
-    plan = soak.draw_plan(subject, CAUGHT_AT["out-of-order"])
+    subject = broken_subject("pbft", "out-of-order")
+    plan = soak.draw_plan(subject, CAUGHT_AT["pbft"]["out-of-order"])
 
     sizes = [len(soak.shrink(subject, plan, budget).plan.actions) for budget in (1, 10, 100)]
 

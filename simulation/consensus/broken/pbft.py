@@ -1,17 +1,14 @@
-"""Deliberately broken PBFT replicas: the checkers must catch every one, or they are not trusted.
-
-Each variant removes one rule and nothing else. None is registered as a protocol; a soak run selects
-one by name.
-"""
+"""PBFT with one rule removed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
+from simulation.consensus.broken.variant import Broken
 from simulation.consensus.clients import ExactlyOnce
 from simulation.consensus.pbft import messages as m
 from simulation.consensus.pbft.log import Instance
@@ -19,8 +16,6 @@ from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.pbft.replica import Durable, PbftReplica
 from simulation.consensus.pbft.view_change import Selection
 from simulation.consensus.protocol import NULL_BATCH, Batch, RequestKey
-from simulation.consensus.soak import Subject
-from simulation.consensus.subjects import SUBJECTS
 
 
 class QuorumTooSmall(PbftReplica):
@@ -281,20 +276,7 @@ class WatchesOwnOnly(PbftReplica):
             self._timed = None
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A broken variant and the properties that may catch it first."""
-
-    build: type[PbftReplica]
-    caught_by: tuple[str, ...]
-
-    @property
-    def flaw(self) -> str:
-        """What is wrong with it."""
-        return (self.build.__doc__ or "").strip()
-
-
-BROKEN: dict[str, Broken] = {
+PBFT: dict[str, Broken] = {
     "quorum-too-small": Broken(QuorumTooSmall, ("certificate",)),
     "forgets-prepared": Broken(ForgetsPrepared, ("agreement", "liveness")),
     "new-view-unverified": Broken(NewViewUnverified, ("agreement", "water-marks")),
@@ -325,14 +307,3 @@ BROKEN: dict[str, Broken] = {
     "watches-own-only": Broken(WatchesOwnOnly, ("liveness",)),
 }
 """The broken variants by name."""
-
-
-def broken_subject(name: str) -> Subject:
-    """PBFT with one rule removed, ready to be soaked.
-
-    Raises:
-        ValueError: when no such variant exists; the message lists those that do.
-    """
-    if name not in BROKEN:
-        raise ValueError(f"unknown broken variant {name!r}; choose one of {', '.join(BROKEN)}")
-    return replace(SUBJECTS["pbft"], name=f"pbft/{name}", build=BROKEN[name].build)

@@ -8,20 +8,34 @@ from typing import Any
 from simulation.base.digest import Digest
 from simulation.base.ids import ReplicaId
 from simulation.consensus.arena import Action
+from simulation.consensus.hotstuff import messages as h
+from simulation.consensus.hotstuff.blocks import Block, QuorumCert, signers_of
+from simulation.consensus.hotstuff.replica import HotStuffReplica
 from simulation.consensus.pbft import messages as m
-from simulation.consensus.protocol import NULL_BATCH, Batch, Decide, Executed, Report
-from tests.consensus.pbft.stage import Stage
+from simulation.consensus.protocol import NULL_BATCH, Batch, Decide, Effect, Executed, Report
+from simulation.consensus.signing import Signature
+from tests.consensus.stage import Stage
 
 REMARKS = {
-    "prepared": "is prepared for n={seq}",
-    "request-timeout": "has waited too long for a request",
-    "view-change": "leaves its view: {detail}",
-    "new-view": "enters view {view}: {detail}",
-    "bad-new-view": "refuses a NEW-VIEW: {detail}",
-    "stable-checkpoint": "has a stable checkpoint at n={seq} and cuts its log there",
-    "state-transfer": "has checked the state up to n={seq}: {detail}",
-    "bad-transfer": "refuses a state: {detail}",
-    "equivocation": "has evidence: {detail}",
+    "pbft": {
+        "prepared": "is prepared for n={seq}",
+        "request-timeout": "has waited too long for a request",
+        "view-change": "leaves its view: {detail}",
+        "new-view": "enters view {view}: {detail}",
+        "bad-new-view": "refuses a NEW-VIEW: {detail}",
+        "stable-checkpoint": "has a stable checkpoint at n={seq} and cuts its log there",
+        "state-transfer": "has checked the state up to n={seq}: {detail}",
+        "bad-transfer": "refuses a state: {detail}",
+        "equivocation": "has evidence: {detail}",
+    },
+    "hotstuff": {
+        "view-change": "gives up its leader: {detail}",
+        "new-view": "enters view {view} and its first round: {detail}",
+        "state-transfer": "has checked the batches up to n={seq}: {detail}",
+        "bad-transfer": "refuses batches: {detail}",
+        "bad-block": "refuses a block: {detail}",
+        "equivocation": "has evidence: {detail}",
+    },
 }
 """What a report says in a dialogue; the others are left out."""
 
@@ -45,11 +59,67 @@ def listed(parts: Iterable[object]) -> str:
 
 def wording(message: Any) -> str:
     """One message in one line."""
-    return f"{message.kind.upper()} {of_the_protocol(message) or of_recovery(message)}"
+    for words in (of_pbft, of_pbft_recovery, of_hotstuff, of_hotstuff_recovery):
+        if said := words(message):
+            return f"{message.kind.upper()} {said}"
+    raise AssertionError(f"no wording for {message!r}")
 
 
-def of_the_protocol(message: Any) -> str:
-    """The fields of the messages that the paper defines."""
+def of_hotstuff(message: Any) -> str:
+    """The fields of the messages that the HotStuff paper defines."""
+    match message:
+        case h.RequestMessage(request):
+            return f"{request.client}/{request.timestamp}"
+        case h.Proposal(block, reason):
+            why = f" after NEW-VIEWs of {listed(signers(reason.votes))}" if reason else ""
+            return f"{block_words(block)}{why}"
+        case h.Vote(round_, digest):
+            return f"r={round_} b={short(digest)}"
+        case h.NewView(view, high):
+            return f"view {view}, the highest certificate is {certificate(high)}"
+        case _:
+            return ""
+
+
+def of_hotstuff_recovery(message: Any) -> str:
+    """The fields of HotStuff's messages that bring a replica up to date."""
+    match message:
+        case h.Sync(high, last, reason):
+            known = f", the last proposal is r={last.block.round}" if last else ""
+            why = f", view {reason.view} has begun" if reason else ""
+            return f"the highest certificate is {certificate(high)}{known}{why}"
+        case h.FetchBlocks(digest, above):
+            return f"b={short(digest)} and all between it and r={above}"
+        case h.Blocks(blocks):
+            return "; ".join(map(block_words, blocks))
+        case h.CommitProof(blocks, high):
+            rounds = ", ".join(str(block.round) for block in blocks)
+            return f"r={rounds} in a row, the last one with {certificate(high)}"
+        case h.FetchState(first, last):
+            return numbers(first, last)
+        case h.State(first, batches):
+            return numbers(first, first + len(batches) - 1)
+        case _:
+            return ""
+
+
+def block_words(block: Block) -> str:
+    what = f"n={block.seq} {contents(block.batch)}" if block.batch.requests else "empty"
+    return f"r={block.round} b={short(block.digest)} ({what}) on {certificate(block.justify)}"
+
+
+def certificate(shown: QuorumCert) -> str:
+    if shown.round == 0:
+        return "the genesis"
+    return f"QC(r={shown.round} b={short(shown.digest)} by {listed(signers_of(shown))})"
+
+
+def signers(votes: Iterable[tuple[int, Signature]]) -> list[ReplicaId]:
+    return sorted(signature.replica for _, signature in votes)
+
+
+def of_pbft(message: Any) -> str:
+    """The fields of the messages that the PBFT paper defines."""
     match message:
         case m.RequestMessage(request):
             return f"{request.client}/{request.timestamp}"
@@ -71,8 +141,8 @@ def of_the_protocol(message: Any) -> str:
             return ""
 
 
-def of_recovery(message: Any) -> str:
-    """The fields of the messages that repeat and transfer."""
+def of_pbft_recovery(message: Any) -> str:
+    """The fields of PBFT's messages that repeat and transfer."""
     match message:
         case m.Status(view, active, low, executed):
             between = "" if active else " (between views)"
@@ -91,16 +161,17 @@ def of_recovery(message: Any) -> str:
         case m.BatchBody(batch):
             return f"d={short(batch.digest)} is {contents(batch)}"
         case _:
-            raise AssertionError(f"no wording for {message!r}")
+            return ""
 
 
 class Dialogue(Stage):
     """A stage that writes down what happens on it; every message takes one millisecond."""
 
-    def __init__(self, **setting: Any) -> None:
+    def __init__(self, params: Any, **setting: Any) -> None:
         self.lines: list[str] = []
         self._lost: list[ReplicaId] = []
-        super().__init__(spread_us=0, **setting)
+        self._certified: dict[ReplicaId, int] = {}
+        super().__init__(params, spread_us=0, **setting)
 
     def remark(self, text: str) -> None:
         """A line between the messages."""
@@ -119,6 +190,19 @@ class Dialogue(Stage):
             case _:
                 pass
         super()._act(action)
+
+    def _perform(self, replica: ReplicaId, effects: Sequence[Effect[Any]]) -> None:
+        core = self.core(replica)
+        if isinstance(core, HotStuffReplica):
+            self._remark_certificate(replica, core)
+        super()._perform(replica, effects)
+
+    def _remark_certificate(self, replica: ReplicaId, core: HotStuffReplica) -> None:
+        """HotStuff reports no phases: they are what the newest certificate means to its chain."""
+        if core.high.round > self._certified.get(replica, 0):
+            self._certified[replica] = core.high.round
+            lock = f", locks r={core.locked_round}" if core.locked_round else ""
+            self.remark(f"replica {replica} has the certificate of r={core.high.round}{lock}")
 
     def _transmit(
         self, replica: ReplicaId, receivers: Sequence[ReplicaId], message: Any, honest: bool
@@ -142,7 +226,7 @@ class Dialogue(Stage):
 
     def _report(self, replica: ReplicaId, report: Report, honest: bool) -> None:
         super()._report(replica, report, honest)
-        text = REMARKS.get(report.what)
+        text = REMARKS[self.params.kind].get(report.what)
         if text is not None:
             said = text.format(seq=report.seq, view=report.view, detail=report.detail)
             self.remark(f"replica {replica} {said}")

@@ -1,0 +1,171 @@
+"""The state that all layers of a HotStuff replica share, and how they emit effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulation.base.digest import Digest
+from simulation.base.ids import ReplicaId
+from simulation.base.units import us_from_ms
+from simulation.consensus.clients import Batcher, ExactlyOnce
+from simulation.consensus.hotstuff.blocks import GENESIS, GENESIS_QC, Block, QuorumCert, TimeoutCert
+from simulation.consensus.hotstuff.messages import (
+    CommitProof,
+    HotStuffMessage,
+    NewView,
+    Proposal,
+    Vote,
+)
+from simulation.consensus.hotstuff.params import MIN_REPLICAS, HotStuffParams, too_few
+from simulation.consensus.protocol import (
+    Broadcast,
+    CancelTimer,
+    Effect,
+    Report,
+    Request,
+    RequestKey,
+    Send,
+    SetTimer,
+    TimerKey,
+)
+from simulation.consensus.quorum import byzantine_quorum
+from simulation.consensus.signing import Signer
+
+ROUND_TIMER = ("round",)
+CLIENT_TIMER = ("client",)
+BATCH_TIMER = ("batch",)
+FETCH_TIMER = ("fetch",)
+
+MAX_DOUBLINGS = 10
+"""Timeouts double at most so often."""
+
+
+class Core:
+    """State of one replica; Algorithms 3 and 4 name its parts."""
+
+    def __init__(self, replica: ReplicaId, n: int, params: HotStuffParams) -> None:
+        if n < MIN_REPLICAS:
+            raise ValueError(f"replicas: {too_few(n)}")
+        self.id = replica
+        self.n = n
+        self.params = params
+        self.quorum = byzantine_quorum(n, params.quorum)
+        self.signer = Signer(replica)
+        self.now_us = 0
+        self.out: list[Effect[Any]] = []
+        self.timers: set[TimerKey] = set()
+        """The timers that run."""
+        self._start_chain()
+        self._start_rounds()
+        self._start_clients()
+
+    def _start_chain(self) -> None:
+        self.fresh: dict[Digest, Block] = {}
+        """Blocks that are not committed and whose chain to the last committed one is known."""
+        self.kept: dict[Digest, Block] = {GENESIS.digest: GENESIS}
+        """The last committed blocks, oldest first."""
+        self.root: Block = GENESIS
+        """The last committed block (b_exec); its batches and all before it are decided."""
+        self.tip: Block = GENESIS
+        """The block of the highest round, certified or not."""
+        self.high: QuorumCert = GENESIS_QC
+        """The highest certificate whose block is here (genericQC, qc_high)."""
+        self.locked_round = 0
+        """Round of the locked certificate (lockedQC)."""
+        self.voted_round = 0
+        """The last round voted in (vheight): at most one vote in each."""
+        self.proof: CommitProof | None = None
+        """Why the root is committed."""
+        self.executed = 0
+        """The last sequence number decided."""
+        self.decided_history: Digest = GENESIS.history
+        """Hash chain over the decided batches."""
+        self.wanted: QuorumCert | None = None
+        """The highest certificate whose block is not here."""
+        self.pending: dict[int, Proposal] = {}
+        """By round: proposals whose parent is not here."""
+        self.seen: dict[int, Proposal] = {}
+        """By round: the first proposal of its leader."""
+
+    def _start_rounds(self) -> None:
+        self.round = 1
+        """The round that this replica is in (curView)."""
+        self.target = 0
+        """The view that this replica has last asked for."""
+        self.insists = False
+        """Whether it asks again, while that view has not come."""
+        self.timeout: TimeoutCert | None = None
+        """The certificate with which the view was entered, when its predecessor was given up."""
+        self.entered = False
+        """Whether the current input has moved this replica to another round."""
+        self.failures = 0
+        """Views given up since the last commitment: the timeout doubles with each."""
+        self.new_views: dict[ReplicaId, NewView] = {}
+        """The latest NEW-VIEW of each replica."""
+        self.votes: dict[ReplicaId, Vote] = {}
+        """At the next leader: the latest vote of each replica."""
+        self.proposed_round = 0
+        """The last round proposed in."""
+        self.last_proposal: Proposal | None = None
+        """The valid proposal of the highest round."""
+        self.accused: set[ReplicaId] = set()
+        """Replicas caught with two proposals in one round."""
+
+    def _start_clients(self) -> None:
+        self.done = ExactlyOnce()
+        self.waiting: dict[RequestKey, Request] = {}
+        """Known requests that are not executed yet, oldest first."""
+        self.own: dict[RequestKey, Request] = {}
+        """Requests of this replica's own client that are not executed yet."""
+        self.client_tries = 0
+        self.pool_is_stale = False
+        """Whether requests taken into blocks that were given up must be queued again."""
+        params = self.params
+        self.batcher = Batcher(
+            params.batch_max_requests, params.batch_max_bytes, us_from_ms(params.batch_max_age_ms)
+        )
+
+    # ---- numbers --------------------------------------------------------------------------------
+
+    def leader_of(self, round_: int) -> ReplicaId:
+        """§5: leaders take turns."""
+        return (round_ // self.params.tenure) % self.n
+
+    @property
+    def leader(self) -> ReplicaId:
+        """Who leads this replica's round."""
+        return self.leader_of(self.round)
+
+    @property
+    def view(self) -> int:
+        """The tenure that this replica is in."""
+        return self.round // self.params.tenure
+
+    def block(self, digest: Digest) -> Block | None:
+        """A block that is here, committed or not."""
+        return self.fresh.get(digest) or self.kept.get(digest)
+
+    # ---- effects --------------------------------------------------------------------------------
+
+    def send(self, to: ReplicaId, message: HotStuffMessage) -> None:
+        """Send to one other replica."""
+        self.out.append(Send(to, message))
+
+    def broadcast(self, message: HotStuffMessage) -> None:
+        """Send to all other replicas."""
+        self.out.append(Broadcast(message))
+
+    def set_timer(self, timer: TimerKey, delay_us: int) -> None:
+        """Start or restart a timer."""
+        self.timers.add(timer)
+        self.out.append(SetTimer(timer, delay_us))
+
+    def cancel_timer(self, timer: TimerKey) -> None:
+        """Stop a timer if it runs."""
+        if timer in self.timers:
+            self.timers.discard(timer)
+            self.out.append(CancelTimer(timer))
+
+    def report(self, what: str, detail: str = "") -> None:
+        """Record something of note."""
+        self.out.append(Report(what, self.view, self.executed, detail))
