@@ -80,8 +80,11 @@ def arrays_of(model: bytes) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+@lru_cache(maxsize=256)
 def declared_examples(model: bytes, rest: bytes) -> int:
     """The weight that a packed reply declares to the strategy; 0 when it declares none.
+
+    Cached, because every hospital asks this of the same bytes.
 
     Raises:
         EncodingError: when the bytes are not what `pack` writes.

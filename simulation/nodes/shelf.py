@@ -26,6 +26,7 @@ from simulation.contracts.rounds import (
     read_round,
     round_status,
 )
+from simulation.ledger.copy import LedgerCopy
 from simulation.nodes.ledger_service import LedgerService, Record
 from simulation.nodes.messages import Fetch, Fetched, Reply, SealedUpdate
 from simulation.nodes.sealing import Sealed, Sealing
@@ -97,6 +98,8 @@ class Shelf:
         self._lost: set[tuple[int, HospitalId]] = set()
         self._unopened: set[tuple[int, HospitalId]] = set()
         self._awaited: dict[tuple[int, HospitalId], simpy.Event] = {}
+        self._read: tuple[tuple[LedgerCopy, int, int] | None, RoundState | None] = (None, None)
+        """The copy, its height and the round that was read last, and what was read."""
         self._node.on(Fetch, self._on_fetch)
         self._node.on(Fetched, lambda who, message: self.start(self._on_fetched(who, message)))
 
@@ -113,8 +116,9 @@ class Shelf:
 
         def settled() -> bool:
             word = round_status(copy, number)
-            known = commit_of(copy, number, hospital)
-            return word is not None and (word != OPEN or known is not None)
+            if word is None or word != OPEN:
+                return word is not None
+            return commit_of(copy, number, hospital) is not None
 
         reply, key = yield from self._open(update)
         if reply is not None and observe is not None:
@@ -145,11 +149,19 @@ class Shelf:
         if reply is None:
             return Verdict(False, "unopened")
         copy = self.ledger.copy
-        state = read_round(copy, update.round)
+        state = self._round(update.round)
         verdict = check_update(reply, state, copy, self._declared, self._layout)
         if verdict.accepted:
             self.keep(update, Sealed(update.sealed, key))
         return verdict
+
+    def _round(self, number: int) -> RoundState | None:
+        """The round on the own copy, read once per block: its updates come at about one time."""
+        copy = self.ledger.copy
+        read = (copy, copy.height, number)
+        if read != self._read[0]:
+            self._read = read, read_round(copy, number)
+        return self._read[1]
 
     def keep(self, update: SealedUpdate, sealed: Sealed) -> None:
         """Keep an update that is known to be what was committed."""
