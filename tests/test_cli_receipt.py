@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from simulation.cli import app
+from simulation.config.errors import ConfigError
 from simulation.config.experiment import Experiment
 from simulation.federation.params import FederationParams
 from simulation.learning.params import LogisticParams
@@ -81,3 +82,61 @@ def test_inside_its_run_a_receipt_finds_the_root_itself(run_dir):
 
     assert code == 0
     assert report["root_from"].endswith("genesis.cbor")
+
+
+def prove(*arguments: str) -> tuple[int, dict]:
+    result = CliRunner().invoke(app, ["prove", "--json", *arguments], standalone_mode=False)
+    return result.return_value, json.loads(result.output)
+
+
+def test_a_state_proof_verifies_far_from_its_run(run_dir, tmp_path):
+    """What a key held, or that it held nothing, with nothing but the membership root."""
+    root = Genesis.decode((run_dir / "genesis.cbor").read_bytes()).voters.root.hex()
+    file = tmp_path / "a.proof"
+    cases = {"task/round/1/commit/002": True, "task/round/3/commit/002": False}
+
+    for key, present in cases.items():
+        code, made = prove(str(run_dir), key, "--out", str(file))
+        assert (code, made["present"]) == (0, present)
+        code, report = check(str(file), "--root", root)
+        assert (code, report["key"], report["present"]) == (0, key, present)
+        assert report["value"] == made["value"]
+    assert check(str(file), "--root", "00" * 32)[0] == 3
+
+
+def test_an_older_state_can_be_proved(run_dir, tmp_path):
+    """The state after any block, not only the last."""
+    file = tmp_path / "a.proof"
+
+    _, early = prove(str(run_dir), "task/round/1", "--height", "1", "--out", str(file))
+    _, late = prove(str(run_dir), "task/round/1", "--out", str(file))
+
+    assert (early["height"], early["value"]["status"]) == (1, "open")
+    assert late["value"]["status"] == "closed"
+
+
+def test_the_keys_can_be_listed(run_dir):
+    """Whoever does not know the keys asks for them."""
+    _, report = prove(str(run_dir), "--below", "task/round/1/reveal/")
+
+    assert sorted(report["keys"]) == [f"task/round/1/reveal/00{h}" for h in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "task/status"], "no such directory"),
+        (["RUN", "status"], "expected a path"),
+        (["RUN", "task/status", "--height", "999"], "has heights 1 to"),
+        (["RUN", "task/status", "--out", "/nowhere/x"], "--out /nowhere/x"),
+        (["RUN/receipts", "task/status"], "holds no ledger files"),
+    ],
+)
+def test_what_cannot_be_proved_is_said(run_dir, tmp_path, arguments, words: str):
+    """A clear error for wrong input."""
+    named = [argument.replace("RUN", str(run_dir)) for argument in arguments]
+
+    result = CliRunner().invoke(app, ["prove", *named], standalone_mode=False)
+
+    assert isinstance(result.exception, ConfigError)
+    assert words in str(result.exception)

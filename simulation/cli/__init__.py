@@ -15,6 +15,7 @@ from simulation.cli.exits import guarded
 from simulation.cli.explain import explain
 from simulation.cli.figures import figures
 from simulation.cli.privacy import privacy_app
+from simulation.cli.prove import prove
 from simulation.cli.run import run
 from simulation.cli.soak import soak
 from simulation.cli.trace import trace
@@ -34,7 +35,8 @@ app = typer.Typer(
 app.command(short_help="Run an experiment.")(run)
 app.command(short_help="Check a configuration; print it resolved, estimate.")(check)
 app.command(short_help="Audit a finished run from its files.")(verify)
-app.command(short_help="Check one receipt offline.")(verify_receipt)
+app.command(short_help="Check one receipt or state proof offline.")(verify_receipt)
+app.command(short_help="Prove what a run's ledger held at a key.")(prove)
 app.command(short_help="Explain a section or a parameter.")(explain)
 app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)

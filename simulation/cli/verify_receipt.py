@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simulation.cli.exits import DIFFERENCE, DONE, emit
 from simulation.cli.options import Json
+from simulation.cli.prove import plain, sentence
 
-Receipt = Annotated[Path, typer.Argument(metavar="FILE", help="A receipt file.", dir_okay=False)]
+if TYPE_CHECKING:
+    from simulation.ledger.proof import StateProof
+    from simulation.ledger.receipt import Receipt
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A receipt or state proof.", dir_okay=False)
+]
 Root = Annotated[
     str | None,
     typer.Option(help="The membership root, 64 hexadecimal digits. Default: the run's genesis."),
 ]
 
 
-def verify_receipt(file: Receipt, root: Root = None, json: Json = False) -> int:
-    """Check a receipt: signatures of a quorum, and that transaction and outcome are in the block.
+def verify_receipt(file: File, root: Root = None, json: Json = False) -> int:
+    """Check a receipt (a transaction and its outcome) or a state proof (what a key held).
 
-    Exit code 3 when it proves nothing under the membership root.
+    Signatures of a quorum, the voters' changes since the founders, and the proof in the block's
+    header; exit code 3 when the file proves nothing under the membership root.
     """
     from simulation.config.errors import ConfigError
-    from simulation.ledger.receipt import ReceiptError
-    from simulation.ledger.receipt import verify_receipt as verify
-    from simulation.ledger.transaction import SignedTransaction
+    from simulation.ledger.proof import ProofError
 
     expected, source = _root(file, root)
     try:
@@ -33,8 +39,8 @@ def verify_receipt(file: Receipt, root: Root = None, json: Json = False) -> int:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
     try:
-        receipt = verify(data, expected)
-    except ReceiptError as error:
+        found = _verified(data, expected)
+    except ProofError as error:
         if json:
             emit(
                 {"receipt": str(file), "ok": False, "problem": str(error), "exit_code": DIFFERENCE}
@@ -42,31 +48,69 @@ def verify_receipt(file: Receipt, root: Root = None, json: Json = False) -> int:
         else:
             print(f"{file}: proves nothing: {error}")
         return DIFFERENCE
-    transaction = SignedTransaction.decode(receipt.transaction).transaction
-    report = {
-        "receipt": str(file),
-        "ok": True,
-        "chain": receipt.voters.chain.hex(),
-        "membership_root": expected.hex(),
-        "root_from": source,
-        "height": receipt.header.height,
+    certified = found.certified
+    signers, voters = len(certified.certificate.signatures), len(certified.voters.replicas)
+    fields, words = _content(found)
+    if json:
+        report = {
+            "receipt": str(file),
+            "ok": True,
+            "chain": certified.founders.chain.hex(),
+            "membership_root": expected.hex(),
+            "root_from": source,
+            "height": found.header.height,
+            "handovers": len(certified.handovers),
+            "signers": signers,
+        }
+        emit({**report, **fields, "exit_code": DONE})
+        return DONE
+    print(f"{file}: {words}, signed by {signers} of {voters} replicas")
+    if certified.handovers:
+        heights = ", ".join(str(handover.header.height) for handover in certified.handovers)
+        print(f"the voters were handed over after height {heights}, each time by a quorum")
+    print(f"membership root {expected.hex()} (from {source})")
+    return DONE
+
+
+def _verified(data: bytes, root: bytes) -> Receipt | StateProof:
+    """Either kind of file, by what it says it is."""
+    from simulation.base.encoding import EncodingError, decode
+    from simulation.ledger.proof import STATE, verify_state_proof
+    from simulation.ledger.receipt import verify_receipt as verify
+
+    try:
+        match decode(data):
+            case [_, str(kind), *_] if kind == STATE:
+                return verify_state_proof(data, root)
+            case _:
+                pass
+    except EncodingError:
+        pass  # no receipt either, and refused as one
+    return verify(data, root)
+
+
+def _content(found: Receipt | StateProof) -> tuple[dict[str, Any], str]:
+    """What was proved, as fields and in words."""
+    from simulation.ledger.proof import StateProof
+    from simulation.ledger.transaction import SignedTransaction
+
+    height = found.header.height
+    if isinstance(found, StateProof):
+        present = found.value is not None
+        fields = {"key": found.key, "present": present, "value": plain(found.value)}
+        return fields, sentence(found.key, found.value, height)
+    transaction = SignedTransaction.decode(found.transaction).transaction
+    fields = {
         "kind": transaction.kind,
         "sender": transaction.sender,
-        "accepted": receipt.outcome.accepted,
-        "code": receipt.outcome.code,
-        "signers": len(receipt.certificate.signatures),
-        "exit_code": DONE,
+        "accepted": found.outcome.accepted,
+        "code": found.outcome.code,
     }
-    if json:
-        emit(report)
-    else:
-        print(
-            f"{file}: {transaction.kind} of member {transaction.sender} is at height "
-            f"{receipt.header.height} with outcome {receipt.outcome.code}, signed by "
-            f"{len(receipt.certificate.signatures)} of {len(receipt.voters.keys)} replicas"
-        )
-        print(f"membership root {expected.hex()} (from {source})")
-    return DONE
+    words = (
+        f"{transaction.kind} of member {transaction.sender} is at height {height} with outcome "
+        f"{found.outcome.code}"
+    )
+    return fields, words
 
 
 def _root(file: Path, given: str | None) -> tuple[bytes, str]:

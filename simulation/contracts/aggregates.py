@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from simulation.base.encoding import Value
 from simulation.contracts.aggregation import inputs_root
+from simulation.contracts.committee import committee
 from simulation.contracts.evidence import Evidence, accuse
 from simulation.contracts.fields import digest, natural, require_keys, rows, text
 from simulation.contracts.phases import open_round, put_status, set_phase
@@ -98,7 +99,7 @@ def confirm(state: Journal, context: Context, body: Mapping[str, Value]) -> None
     known = parameters(state)
     if known.rule is None:
         raise Rejected("no-rule")
-    if context.sender >= known.replicas:
+    if context.sender not in committee(state).replicas:
         raise Rejected("not-a-replica")
     word = round_status(state, number)
     if word is None:
@@ -117,17 +118,17 @@ def _decide(state: Journal, context: Context, number: int) -> bool:
 
     Returns whether the proposal still stands.
     """
-    current, known = read_round(state, number), parameters(state)
+    current, voting = read_round(state, number), committee(state)
     assert current is not None
     proposal = current.aggregate
     assert proposal is not None
     said = confirmations(state, number)
     agreeing = sum(root == proposal.out_root for root in said.values())
-    if agreeing >= known.quorum:
+    if agreeing >= voting.quorum:
         _end(state, context, current, proposal)
         return True
     # Only as many as can be faulty may err; one more, and an honest replica disagrees.
-    if len(said) - agreeing < known.holders:
+    if len(said) - agreeing < voting.holders:
         return True
     proof: dict[str, Value] = {
         "proposed": proposal.out_root,

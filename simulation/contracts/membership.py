@@ -17,6 +17,7 @@ from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Context, Rejected
 from simulation.ledger.state import Journal, Reader
 from simulation.ledger.transaction import SignedTransaction
+from simulation.ledger.voters import VOTERS_KEY
 
 
 def member_key(member: NodeId) -> str:
@@ -64,6 +65,7 @@ class MembershipContract:
         """Write the members of the genesis."""
         for member in genesis.members:
             state.put(member_key(member.id), {"role": member.role, "key": member.key})
+        state.put(VOTERS_KEY, genesis.epoch.value)
 
     def admit(self, state: Journal, signed: SignedTransaction) -> str:
         """Check sender, signature and sequence number; use the number up; return the role.

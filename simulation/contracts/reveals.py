@@ -14,6 +14,7 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import ReplicaId
 from simulation.base.keys import SIGNATURE_BYTES
+from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
 from simulation.contracts.fields import digest, natural, octets, require_keys, rows, text
 from simulation.contracts.membership import key_of
@@ -21,7 +22,6 @@ from simulation.contracts.phases import is_over, move_on, open_round
 from simulation.contracts.rounds import (
     SALT_BYTES,
     SEALED,
-    Parameters,
     commitment,
     holding,
     parameters,
@@ -59,7 +59,7 @@ def reveal(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
     if opened != stored.commitment:
         raise Rejected("opening-mismatch")
     statement = holding(context.chain, known.name, number, me, update_root, cid)
-    _require_holders(state, known, statement, holdings)
+    _require_holders(state, statement, holdings)
     state.put(
         reveal_key(number, me),
         {
@@ -83,16 +83,16 @@ def _holding(row: Value) -> tuple[ReplicaId, bytes]:
 
 def _require_holders(
     state: Journal,
-    known: Parameters,
     statement: Digest,
     holdings: list[tuple[ReplicaId, bytes]],
 ) -> None:
     """More replicas than can be faulty have signed the statement, and nobody else is listed."""
-    if len(holdings) < known.holders:
+    voting = committee(state)
+    if len(holdings) < voting.holders:
         raise Rejected("too-few-holders")
     for replica, signature in holdings:
         key = key_of(state, replica)
-        if replica >= known.replicas or key is None:
+        if replica not in voting.replicas or key is None:
             raise Rejected("not-a-replica")
         if not is_signature(key, statement, signature):
             raise Rejected("bad-holding")

@@ -14,13 +14,13 @@ from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.encoding import Value, encode
 from simulation.base.ids import HospitalId, NodeId, ReplicaId
 from simulation.contracts.aggregation import Input, Rule, least_updates, rule_of
+from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.state import Reader
 
 SALT_BYTES = 32
 PARAMETERS_KEY = "task/parameters"
-COMMITTEE_KEY = "task/committee"
 STATUS_KEY = "task/status"
 
 Protocol = Literal["hash_only", "commit_reveal"]
@@ -92,13 +92,6 @@ class Parameters:
     """None: the coordinator's arithmetic is its own, and is not checked."""
     min_updates: int
     deadlines: Deadlines | None
-    replicas: int
-    quorum: int
-
-    @property
-    def holders(self) -> int:
-        """Replicas that must vouch for an update's bytes: more than can be faulty."""
-        return self.replicas - self.quorum + 1
 
     @property
     def least_updates(self) -> int:
@@ -220,10 +213,7 @@ def parameters_of(genesis: Genesis) -> Parameters:
     rule = rule_of(task.get("rule"))
     if rule is not None and protocol != "commit_reveal":
         raise ValueError("task: only commit_reveal lets replicas recompute an aggregate")
-    return Parameters(
-        name, root, protocol, rule, least,
-        _deadlines(task.get("deadlines")), genesis.replicas, genesis.quorum,
-    )  # fmt: skip
+    return Parameters(name, root, protocol, rule, least, _deadlines(task.get("deadlines")))
 
 
 def _deadlines(value: Value) -> Deadlines | None:
@@ -245,8 +235,8 @@ def _deadlines(value: Value) -> Deadlines | None:
 
 def parameters(state: Reader) -> Parameters:
     """The task's parameters, as a state holds them from height 0 on."""
-    match state.get(PARAMETERS_KEY), state.get(COMMITTEE_KEY):
-        case Mapping() as task, {"replicas": int(replicas), "quorum": int(quorum)}:
+    match state.get(PARAMETERS_KEY):
+        case Mapping() as task:
             known = cast("Mapping[str, Value]", task)
         case _:
             raise AssertionError("the contract writes its parameters at height 0")
@@ -257,8 +247,6 @@ def parameters(state: Reader) -> Parameters:
         rule_of(known.get("rule")),
         cast(int, known.get("min_updates", 1)),
         _deadlines(known.get("deadlines")),
-        replicas,
-        quorum,
     )
 
 
@@ -381,7 +369,7 @@ def opening_of(copy: Reader, r: int, hospital: HospitalId) -> Opening | None:
 def confirmations(copy: Reader, r: int) -> dict[ReplicaId, Digest]:
     """The results that replicas have computed in round ``r``, by replica."""
     found: dict[ReplicaId, Digest] = {}
-    for replica in range(parameters(copy).replicas):
+    for replica in committee(copy).replicas:
         value = copy.get(confirmation_key(r, replica))
         if isinstance(value, bytes):
             found[replica] = value

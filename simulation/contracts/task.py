@@ -19,7 +19,7 @@ updates than the task wants make a round void, which leaves the model as it was.
 Under ``hash_only``, the ablation, a commitment is the update's bare root: there is no salt, no
 identity, no seal and no reveal, and the coordinator picks which commitments it uses.
 
-State: ``task/parameters`` and ``task/committee`` (from the genesis), ``task/status``,
+State: ``task/parameters`` (from the genesis), ``task/status``,
 ``task/round/<r>`` and below it ``commit``, ``decline``, ``reveal``, ``aggregate``, ``confirm``.
 
 Source: the project's protocol, section 3.
@@ -46,7 +46,6 @@ from simulation.contracts.phases import (
     put_status,
 )
 from simulation.contracts.rounds import (
-    COMMITTEE_KEY,
     OPEN,
     PARAMETERS_KEY,
     SALT_BYTES,
@@ -104,7 +103,6 @@ class TaskContract:
         """
         root = require_parameters(genesis)
         state.put(PARAMETERS_KEY, genesis.task)
-        state.put(COMMITTEE_KEY, {"replicas": genesis.replicas, "quorum": genesis.quorum})
         put_status(state, Status(0, False, root))
 
     def call(

@@ -19,9 +19,10 @@ from simulation.base.encoding import EncodingError, Value, decode, encode
 from simulation.base.ids import ReplicaId, hospital_name
 from simulation.base.keys import SIGNATURE_BYTES, SigningKey
 from simulation.base.merkle import EMPTY_ROOT, merkle_root
-from simulation.ledger.genesis import Genesis, Voters
+from simulation.ledger.genesis import Genesis
 from simulation.ledger.signatures import is_signature
 from simulation.ledger.value import is_natural
+from simulation.ledger.voters import Voters
 
 HEADER_VERSION = 1
 NO_PARENT: Digest = bytes(DIGEST_BYTES)
@@ -207,10 +208,11 @@ class Attestation:
 
     def is_genuine(self, voters: Voters) -> bool:
         """Whether one of the chain's replicas really signed this."""
-        if self.chain != voters.chain or not 0 <= self.signer < len(voters.keys):
+        key = voters.keys.get(self.signer)
+        if key is None or self.chain != voters.chain:
             return False
         message = vote_digest(self.chain, self.view, self.height, self.digest)
-        return is_signature(voters.keys[self.signer], message, self.signature)
+        return is_signature(key, message, self.signature)
 
 
 def attest(header: Header, signer: ReplicaId, key: SigningKey) -> Attestation:
@@ -231,11 +233,11 @@ class Certificate:
     """In the order of the signers' numbers."""
 
     @classmethod
-    def of(cls, attestations: Sequence[Attestation], replicas: int) -> Certificate:
-        """Collect attestations of one header by distinct replicas."""
+    def of(cls, attestations: Sequence[Attestation], voters: Voters) -> Certificate:
+        """Collect attestations of one header by distinct voters."""
         ordered = sorted(attestations, key=lambda attestation: attestation.signer)
         bits = sum(1 << attestation.signer for attestation in ordered)
-        bitmap = bits.to_bytes((replicas + 7) // 8, "little")
+        bitmap = bits.to_bytes(voters.bitmap_bytes, "little")
         return cls(bitmap, tuple(attestation.signature for attestation in ordered))
 
     @property
@@ -256,8 +258,8 @@ class Certificate:
 
     def fault(self, header: Header, voters: Voters) -> str | None:
         """Why this does not certify the header, or None when it does."""
-        signers, replicas = self.replicas, len(voters.keys)
-        if len(self.signers) != (replicas + 7) // 8 or signers[-1:] > [replicas - 1]:
+        signers, keys = self.replicas, voters.keys
+        if len(self.signers) != voters.bitmap_bytes or any(i not in keys for i in signers):
             return "the bitmap names a signer that is no replica"
         if len(self.signatures) != len(signers):
             return f"{len(self.signatures)} signatures for {len(signers)} signers"
@@ -265,7 +267,7 @@ class Certificate:
             return f"{len(signers)} signers are fewer than the quorum of {voters.quorum}"
         message = vote_digest(voters.chain, header.view, header.height, header.digest)
         for signer, signature in zip(signers, self.signatures, strict=True):
-            if not is_signature(voters.keys[signer], message, signature):
+            if not is_signature(keys[signer], message, signature):
                 return f"{hospital_name(signer)} did not sign this header"
         return None
 

@@ -10,13 +10,14 @@ Source: the project's protocol, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.keys import SigningKey
+from simulation.base.sparse_merkle import MapProof
 from simulation.ledger.block import (
     HEADER_FIELDS,
     HEADER_VERSION,
@@ -30,7 +31,9 @@ from simulation.ledger.block import (
 )
 from simulation.ledger.chain import BlockStore
 from simulation.ledger.genesis import Genesis
+from simulation.ledger.proof import CertifiedHeader, Handover, StateProof
 from simulation.ledger.runtime import Contract, Execution, Runtime
+from simulation.ledger.voters import VOTERS_KEY, Epoch, Voters, epoch_of
 
 MAX_AHEAD = 1024
 """Attestations and blocks further than this above the tip are not kept: memory is bounded."""
@@ -74,6 +77,9 @@ class LedgerCopy:
         self._runtime = runtime or Runtime(contracts)
         self._state = self._runtime.initial_state(genesis)
         self.tip: Header = genesis_header(genesis, self._state.root)
+        self._epochs: list[Epoch] = [genesis.epoch]
+        self._proofs: list[MapProof] = []
+        """That the state after the last block of epoch i names the voters of epoch i + 1."""
         self._outcomes: dict[Digest, tuple[int, Outcome]] = {}
         self._votes: dict[int, dict[ReplicaId, Attestation]] = {}
         self._certified: set[int] = set()
@@ -95,6 +101,10 @@ class LedgerCopy:
         """The current value at a state key, or None."""
         return self._state.get(key)
 
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """All entries of the current state, sorted by key."""
+        return self._state.items()
+
     def outcome(self, tx_id: Digest) -> tuple[int, Outcome] | None:
         """Height and outcome of a transaction, or None while it is in no block.
 
@@ -113,6 +123,50 @@ class LedgerCopy:
     def certificate(self, height: int) -> Certificate | None:
         """The certificate of the block at ``height``, once there is one."""
         return self.store.certificate(height)
+
+    # ---- who certifies --------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of the next block."""
+        return self._epochs[-1]
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """All epochs so far, the next block's included."""
+        return tuple(self._epochs)
+
+    def voters_at(self, height: int) -> Voters:
+        """Who certifies the block at ``height``, as far as this copy knows by now."""
+        past = (epoch for epoch in reversed(self._epochs) if epoch.since <= height)
+        return next(past, self._epochs[0]).voters
+
+    def certified(self, height: int) -> CertifiedHeader | None:
+        """The header at ``height`` with all that a stranger needs to believe it.
+
+        None while it, or the last block of an earlier epoch, has no certificate.
+        """
+        handovers: list[Handover] = []
+        for epoch, proof in zip(self._epochs[1:], self._proofs, strict=True):
+            if epoch.since <= height:
+                certificate = self.certificate(epoch.since - 1)
+                if certificate is None:
+                    return None
+                header = self.block(epoch.since - 1).header
+                handovers.append(Handover(header, certificate, epoch, proof))
+        certificate = self.certificate(height)
+        if certificate is None:
+            return None
+        header = self.block(height).header
+        return CertifiedHeader(self.genesis.voters, tuple(handovers), header, certificate)
+
+    def prove(self, key: str) -> StateProof | None:
+        """What the state holds at ``key`` now, or that it holds nothing, provable to a stranger.
+
+        None while the last block has no certificate.
+        """
+        found = self.certified(self.tip.height)
+        return found and StateProof(found, key, self._state.get(key), self._state.prove(key))
 
     # ---- a replica's way ------------------------------------------------------------------------
 
@@ -142,22 +196,28 @@ class LedgerCopy:
         """Count one replica's signature; return the certificate at the moment it is complete.
 
         The certificate is returned once and kept. Signatures that are not genuine, or for another
-        block than this copy's, never count; those that arrive before the block wait for it.
+        block than this copy's, never count; those that arrive before the block wait for it. The
+        voters of a block further ahead than the next are not known yet: its signatures are judged
+        when it is there, so the caller must not hand over one in somebody else's name.
         """
         height, tip = attestation.height, self.tip.height
         if not 0 < height <= tip + MAX_AHEAD or height in self._certified:
             return None
-        if not attestation.is_genuine(self.genesis.voters):
+        voters = self.voters_at(height)
+        if height <= tip + 1 and not attestation.is_genuine(voters):
             return None
         votes = self._votes.setdefault(height, {})
         votes.setdefault(attestation.signer, attestation)
         if height > tip:
             return None
         header = self.tip if height == tip else self.store.block(height).header
-        matching = [v for v in votes.values() if (v.view, v.digest) == (header.view, header.digest)]
-        if len(matching) < self.genesis.quorum:
+        wanted = (header.view, header.digest)
+        matching = [
+            v for v in votes.values() if (v.view, v.digest) == wanted and v.is_genuine(voters)
+        ]
+        if len(matching) < voters.quorum:
             return None
-        certificate = Certificate.of(matching, self.genesis.replicas)
+        certificate = Certificate.of(matching, voters)
         self._certify(height, certificate)
         return certificate
 
@@ -169,7 +229,7 @@ class LedgerCopy:
         """
         if height in self._certified or not 0 < height <= self.tip.height:
             return False
-        problem = certificate.fault(self.store.block(height).header, self.genesis.voters)
+        problem = certificate.fault(self.store.block(height).header, self.voters_at(height))
         if problem is not None:
             raise self._fault(height, "certificate", problem)
         self._certify(height, certificate)
@@ -195,7 +255,7 @@ class LedgerCopy:
         header = block.header
         if header.chain != self.genesis.chain_id:
             raise self._fault(header.height, "chain", "a block of another chain")
-        problem = certificate.fault(header, self.genesis.voters)
+        problem = certificate.fault(header, self.voters_at(header.height))
         if problem is not None:
             raise self._fault(header.height, "certificate", problem)
         if header.height <= self.tip.height:
@@ -208,7 +268,9 @@ class LedgerCopy:
             return False
         self._append_certified(block, certificate)
         while (waiting := self._ahead.pop(self.tip.height + 1, None)) is not None:
-            self._append_certified(*waiting)
+            # Whoever certified it may have stopped being a voter in between.
+            if waiting[1].fault(waiting[0].header, self.epoch.voters) is None:
+                self._append_certified(*waiting)
         return True
 
     def _append_certified(self, block: Block, certificate: Certificate) -> None:
@@ -273,6 +335,9 @@ class LedgerCopy:
     def _advance(self, block: Block, execution: Execution) -> None:
         self._state.commit(execution.staged)
         self.tip = block.header
+        if VOTERS_KEY in execution.staged.entries:
+            self._epochs.append(epoch_of(self.genesis.chain_id, self._state.get(VOTERS_KEY)))
+            self._proofs.append(self._state.prove(VOTERS_KEY))
         for tx_id, outcome in zip(execution.ids, execution.outcomes, strict=True):
             self._outcomes.setdefault(tx_id, (block.header.height, outcome))
 

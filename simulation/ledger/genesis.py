@@ -15,8 +15,8 @@ from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.encoding import EncodingError, Value, decode, encode
 from simulation.base.ids import NodeId, node_name
 from simulation.base.keys import KeyError25519, PublicKey
-from simulation.base.merkle import merkle_root
 from simulation.ledger.value import freeze, is_natural
+from simulation.ledger.voters import Epoch, Voters
 
 Role = Literal["hospital", "coordinator"]
 ROLES: tuple[Role, ...] = ("hospital", "coordinator")
@@ -34,25 +34,6 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Voters:
-    """Whose signatures certify the blocks of a chain: all that a verifier needs to know of it."""
-
-    chain: Digest
-    quorum: int
-    keys: tuple[bytes, ...]
-    """Encoded public keys of replicas 0, 1, 2, …"""
-
-    @cached_property
-    def root(self) -> Digest:
-        """The membership root: RFC 6962 over ``cbor([chain, quorum])`` and each ``cbor([i, key])``.
-
-        32 bytes that a hospital keeps, and later holds any receipt of the chain against.
-        """
-        keys = [encode([i, key]) for i, key in enumerate(self.keys)]
-        return merkle_root([encode([self.chain, self.quorum]), *keys])
-
-
-@dataclass(frozen=True)
 class Genesis:
     """What all copies of a chain start from.
 
@@ -63,17 +44,21 @@ class Genesis:
 
     name: str
     members: tuple[Member, ...]
-    """Sorted by id, ids from 0 without gaps: hospitals first."""
+    """Sorted by id, hospitals first. A number that is left out is free for who joins later."""
     replicas: int
-    """Members 0 .. replicas−1 vote."""
+    """So many of the members, the first ones, vote."""
     quorum: int
     """Signatures that certify a block."""
     task: Mapping[str, Value]
     """Parameters of the federated task; read by the task contract."""
+    quorums: tuple[int, ...] = ()
+    """Signatures that certify a block when 1, 2, 3, … replicas vote; 0 where too few would vote.
+    Empty when nobody ever joins, leaves or is revoked."""
 
     def __post_init__(self) -> None:
-        if [member.id for member in self.members] != list(range(len(self.members))):
-            raise ValueError("members: ids must be 0, 1, 2, … in this order")
+        ids = [member.id for member in self.members]
+        if ids != sorted(set(ids)) or any(number < 0 for number in ids):
+            raise ValueError("members: ids must be natural numbers in increasing order")
         if [m.role for m in self.members] != sorted((m.role for m in self.members), reverse=True):
             raise ValueError("members: hospitals come first, then coordinators")
         if len({member.key for member in self.members}) != len(self.members):
@@ -83,15 +68,25 @@ class Genesis:
                 PublicKey(member.key)
             except KeyError25519 as error:
                 raise ValueError(f"members: {self.name_of(member.id)}: {error}") from error
-        if not 1 <= self.replicas <= self.hospitals:
-            raise ValueError(f"replicas: {self.replicas} of {self.hospitals} hospitals cannot vote")
+        founders = sum(member.role == "hospital" for member in self.members)
+        if not 1 <= self.replicas <= founders:
+            raise ValueError(f"replicas: {self.replicas} of {founders} hospitals cannot vote")
         if not 1 <= self.quorum <= self.replicas:
             raise ValueError(f"quorum: {self.quorum} of {self.replicas} replicas is no quorum")
+        for count, quorum in enumerate(self.quorums, start=1):
+            if not 0 <= quorum <= count:
+                raise ValueError(f"quorums: {quorum} of {count} replicas is no quorum")
 
     @cached_property
     def hospitals(self) -> int:
-        """Number of members that are hospitals."""
-        return sum(member.role == "hospital" for member in self.members)
+        """Numbers below this one are hospitals', members' or still free."""
+        coordinators = [member.id for member in self.members if member.role == "coordinator"]
+        return min(coordinators, default=self.members[-1].id + 1)
+
+    @property
+    def all_vote(self) -> bool:
+        """Whether every hospital is a replica, and so is every hospital that joins."""
+        return self.replicas == sum(member.role == "hospital" for member in self.members)
 
     @cached_property
     def encoded(self) -> bytes:
@@ -104,6 +99,7 @@ class Genesis:
                 "replicas": self.replicas,
                 "quorum": self.quorum,
                 "task": self.task,
+                **({"quorums": self.quorums} if self.quorums else {}),
             }
         )
 
@@ -114,9 +110,14 @@ class Genesis:
 
     @cached_property
     def voters(self) -> Voters:
-        """The replicas' keys and the quorum."""
-        keys = tuple(member.key for member in self.members[: self.replicas])
-        return Voters(self.chain_id, self.quorum, keys)
+        """Who certifies the first block."""
+        replicas = tuple((member.id, member.key) for member in self.members[: self.replicas])
+        return Voters(self.chain_id, self.quorum, replicas)
+
+    @cached_property
+    def epoch(self) -> Epoch:
+        """The first epoch of the chain."""
+        return Epoch(0, 1, self.voters)
 
     def name_of(self, node: NodeId) -> str:
         """A member's name in files and messages."""
@@ -137,15 +138,17 @@ class Genesis:
                 "replicas": replicas,
                 "quorum": quorum,
                 "task": dict(task),
-            } if is_natural(replicas) and is_natural(quorum):
+                **rest,
+            } if is_natural(replicas) and is_natural(quorum) and rest.keys() <= {"quorums"}:
                 members = tuple(_member(row) for row in rows)
                 frozen = cast(Mapping[str, Value], freeze(task))
+                quorums = _naturals(rest.get("quorums", []))
             case _:
                 raise EncodingError(
                     "a genesis holds version 1, name, members, replicas, quorum, task"
                 )
         try:
-            genesis = cls(name, members, cast(int, replicas), cast(int, quorum), frozen)
+            genesis = cls(name, members, cast(int, replicas), cast(int, quorum), frozen, quorums)
         except ValueError as error:
             raise EncodingError(f"genesis: {error}") from error
         if genesis.encoded != data:
@@ -159,3 +162,11 @@ def _member(row: Value) -> Member:
             return Member(cast(int, number), role, key)
         case _:
             raise EncodingError("genesis: a member is [id, role, key]")
+
+
+def _naturals(row: Value) -> tuple[int, ...]:
+    match row:
+        case [*numbers] if all(is_natural(number) for number in numbers):
+            return tuple(cast(int, number) for number in numbers)
+        case _:
+            raise EncodingError("genesis: quorums are natural numbers")

@@ -1,10 +1,11 @@
 """The ledger's state: a map from readable keys to values, with a root that is cheap to keep.
 
-Keys are paths (``task/round/3/commit/002``). The entries below one path form a *section* (here
-``task/round/3/commit``), an RFC 6962 tree over the leaves ``cbor([key, value])`` sorted by key; the
-state root is the tagged root of the tree over ``cbor([section, section root])`` sorted by section.
-A block touches few sections, so keeping the root costs little however long the history is, and it
-depends on nothing but the entries: not on when or in which order they were written.
+Keys are paths (``task/round/3/commit/002``). The root is that of a sparse Merkle map
+(`simulation.base.sparse_merkle`) from ``TH(state, 0x02 ‖ key)`` to the digest of ``cbor([key,
+value])``: it depends on nothing but the entries, a block costs a few hashes for each entry that it
+changes, and what the state holds, or does not hold, can be proved to somebody who knows the root.
+
+Writing None removes an entry, so that no reader has to tell an empty entry from none.
 """
 
 from __future__ import annotations
@@ -13,26 +14,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from simulation.base import sparse_merkle
 from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.encoding import Value, encode
-from simulation.base.merkle import leaf_hash, root_of_hashes
+from simulation.base.merkle import leaf_hash
+from simulation.base.sparse_merkle import MapProof, Tree
 from simulation.ledger.value import freeze
+
+_KEY = b"\x02"
 
 
 class Reader(Protocol):
     """Whatever answers questions about state: a state, a journal, a ledger copy."""
 
     def get(self, key: str) -> Value | None:
-        """The value at ``key``, or None when nothing was ever written there."""
+        """The value at ``key``, or None when there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A frozen value with the digest of its leaf."""
+    """A frozen value and its place in the map."""
 
     value: Value
-    leaf: Digest
+    path: Digest
+    leaf: Digest | None
+    """Digest of key and value; None for an entry that is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,7 @@ class Staged:
     """Changes whose consequence is known but which have not happened yet."""
 
     entries: Mapping[str, Entry]
-    sections: Mapping[str, Digest]
-    """Leaf digest of every changed section."""
+    tree: Tree
     root: Digest
 
 
@@ -51,38 +57,37 @@ class State:
     def __init__(self) -> None:
         self.version = 0
         """Number of commits so far."""
-        self._entries: dict[str, Entry] = {}
-        self._leaves: dict[str, dict[str, Digest]] = {}
-        self._sections: dict[str, Digest] = {}
-        self.root: Digest = _state_root({})
+        self._values: dict[str, Value] = {}
+        self._tree: Tree = None
+        self.root: Digest = sparse_merkle.root_of(None)
 
     def get(self, key: str) -> Value | None:
         """The value at ``key``, or None."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry.value
+        return self._values.get(key)
 
     def items(self) -> Iterator[tuple[str, Value]]:
         """All entries, sorted by key."""
-        for key in sorted(self._entries):
-            yield key, self._entries[key].value
+        for key in sorted(self._values):
+            yield key, self._values[key]
+
+    def prove(self, key: str) -> MapProof:
+        """Proof, under the current root, of the value at ``key`` or that there is none."""
+        return sparse_merkle.prove(self._tree, path_of(key))
 
     def stage(self, entries: Mapping[str, Entry]) -> Staged:
-        """The root that the state would have with these entries written."""
-        changed: dict[str, dict[str, Digest]] = {}
-        for key, entry in entries.items():
-            changed.setdefault(section_of(key), {})[key] = entry.leaf
-        sections: dict[str, Digest] = {}
-        for section, leaves in changed.items():
-            sections[section] = _section_leaf(section, {**self._leaves.get(section, {}), **leaves})
-        return Staged(entries, sections, _state_root({**self._sections, **sections}))
+        """The tree that the state would have with these entries written."""
+        changes = {entry.path: entry.leaf for entry in entries.values()}
+        tree = sparse_merkle.update(self._tree, changes)
+        return Staged(entries, tree, sparse_merkle.root_of(tree))
 
     def commit(self, staged: Staged) -> None:
-        """Make the staged changes, which must have been staged on this very state."""
+        """Make the staged changes, which must have been staged on a state with this root."""
         for key, entry in staged.entries.items():
-            self._entries[key] = entry
-            self._leaves.setdefault(section_of(key), {})[key] = entry.leaf
-        self._sections.update(staged.sections)
-        self.root = staged.root
+            if entry.leaf is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = entry.value
+        self._tree, self.root = staged.tree, staged.root
         self.version += 1
 
 
@@ -103,32 +108,41 @@ class Journal:
         return self._below.get(key) if entry is None else entry.value
 
     def put(self, key: str, value: Value) -> None:
-        """Write ``value``, frozen, at ``key``.
+        """Write ``value``, frozen, at ``key``; None removes what is there.
 
         Raises:
             EncodingError: when the value has no canonical form.
             ValueError: when the key is no path of two or more non-empty parts.
         """
-        parts = key.split("/")
-        if len(parts) < 2 or not all(parts):
-            raise ValueError(f"state key {key!r}: expected a path such as 'member/003'")
-        leaf = leaf_hash(encode([key, value]))
-        self.entries[key] = Entry(freeze(value), leaf)
+        require_path(key)
+        leaf = None if value is None else leaf_of(key, value)
+        self.entries[key] = Entry(freeze(value), path_of(key), leaf)
 
     def absorb(self, upper: Journal) -> None:
         """Take over what a journal on top of this one wrote."""
         self.entries.update(upper.entries)
 
 
-def section_of(key: str) -> str:
-    """The path above an entry."""
-    return key.rpartition("/")[0]
+def require_path(key: str) -> None:
+    """Check that a key is a path of two or more non-empty parts.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    parts = key.split("/")
+    if len(parts) < 2 or not all(parts):
+        raise ValueError(f"state key {key!r}: expected a path such as 'member/003'")
 
 
-def _section_leaf(section: str, leaves: Mapping[str, Digest]) -> Digest:
-    root = root_of_hashes([leaves[key] for key in sorted(leaves)])
-    return leaf_hash(encode([section, root]))
+def path_of(key: str) -> Digest:
+    """Where a key's entry is in the map."""
+    return tagged_hash(Tag.STATE, _KEY, key.encode())
 
 
-def _state_root(sections: Mapping[str, Digest]) -> Digest:
-    return tagged_hash(Tag.STATE, root_of_hashes([sections[name] for name in sorted(sections)]))
+def leaf_of(key: str, value: Value) -> Digest:
+    """The digest of an entry.
+
+    Raises:
+        EncodingError: when the value has no canonical form.
+    """
+    return leaf_hash(encode([key, value]))

@@ -17,6 +17,7 @@ import simpy
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId
 from simulation.base.units import US_PER_S
+from simulation.contracts.committee import committee
 from simulation.contracts.rounds import SEALED, holding, parameters, round_status
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Fetch, Holding, Reply, SealedUpdate
@@ -61,7 +62,7 @@ class Availability:
 
     def vouch(self, update: SealedUpdate, reply: Reply) -> None:
         """Sign for an update that is checked and kept, if one is a replica."""
-        if self._node.id >= self._known.replicas:
+        if self._node.id not in committee(self._ledger.copy).replicas:
             return
         statement = self._statement(
             update.round, update.hospital, root_of_any(reply.model), cid_of(update.sealed)
@@ -92,18 +93,19 @@ class Availability:
         return wanted.held if wanted.enough.triggered else None
 
     def _silent(self, wanted: _Wanted) -> Sequence[NodeId]:
-        return [r for r in range(self._known.replicas) if r not in wanted.held]
+        return [r for r in committee(self._ledger.copy).replicas if r not in wanted.held]
 
     def _on_holding(self, sender: NodeId, message: Holding) -> None:
         """Count a holder's signature, if it is one and of this statement."""
         wanted = self._wanted.get(message.round)
         if wanted is None or message.hospital != self._node.id:
             return
-        if wanted.enough.triggered or sender >= self._known.replicas:
+        voting = committee(self._ledger.copy)
+        if wanted.enough.triggered or sender not in voting.replicas:
             return
         if self._ledger.has_signed(sender, wanted.statement, message.signature):
             wanted.held[sender] = message.signature
-        if len(wanted.held) >= self._known.holders:
+        if len(wanted.held) >= voting.holders:
             wanted.enough.succeed()
 
     def _statement(self, number: int, owner: NodeId, root: Digest, cid: str) -> Digest:

@@ -127,7 +127,7 @@ class LedgerSync:
         """A replica takes the certificate; the block itself is for consensus to bring."""
         copy, header = self._copy(), pushed.block.header
         if header.height > copy.height:
-            if pushed.certificate.fault(header, copy.genesis.voters) is None:
+            if pushed.certificate.fault(header, copy.epoch.voters) is None:
                 self._known = max(self._known, header.height)
             return
         try:

@@ -17,6 +17,7 @@ import simpy
 
 from simulation.base.units import US_PER_S
 from simulation.contracts.aggregation import Rule, aggregate_models
+from simulation.contracts.committee import committee
 from simulation.contracts.rounds import (
     ENDED,
     OPEN,
@@ -52,11 +53,11 @@ class Recomputing:
         known = parameters(ledger.copy)
         self._least = known.least_updates
         self._rule = known.rule
-        self._replica = ledger.node.id < known.replicas
 
     def begin(self, number: int) -> None:
         """See to it that this replica does its part in a round; once per round."""
-        if self._replica and number > self._begun:
+        votes = self._ledger.node.id in committee(self._ledger.copy).replicas
+        if votes and number > self._begun:
             self._begun = number
             self._start(self._end(number))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from simulation.base.ids import HospitalId
 from simulation.base.rng import Streams
 from simulation.config.experiment import Experiment
-from simulation.contracts.rounds import parameters
+from simulation.contracts.committee import committee
 from simulation.nodes.conduct import Conduct
 from simulation.nodes.ledger_service import LedgerService, Record
 from simulation.nodes.sealing import Sealing
@@ -49,8 +51,6 @@ class Vaults:
         layout: Layout | None,
     ) -> Shelf:
         """A node's vault, and its way to what the others hold."""
-        node, known = ledger.node.id, parameters(ledger.copy)
-        copies = self._params.count(known.replicas, known.holders)
         vault = MemoryVault()
         if self._out is not None:
             vault = DirectoryVault(self._out / FOLDER / ledger.copy.name)
@@ -60,6 +60,14 @@ class Vaults:
             declared,
             Sealing(ledger, self._secrets, self.auditor),
             conduct.vault(vault),
-            lambda owner: node in (owner, *placement(owner, known.replicas, copies)),
+            partial(self._keeps, ledger),
             layout,
         )
+
+    def _keeps(self, ledger: LedgerService, owner: HospitalId) -> bool:
+        """Whether a node keeps an owner's objects, by those who vote now on its own ledger."""
+        voting = committee(ledger.copy)
+        count = len(voting.replicas)
+        copies = self._params.count(count, voting.holders)
+        places = placement(owner, count, copies)
+        return ledger.node.id in (owner, *(voting.replicas[place] for place in places))

@@ -132,23 +132,25 @@ def test_hospitals_that_do_not_vote_cannot_attest(chain, header) -> None:
 
 def test_a_quorum_of_signatures_certifies(chain, header) -> None:
     """A certificate is a quorum of distinct replicas' signatures, whatever their order."""
-    one = Certificate.of(votes(chain, header, 0, 2, 3), 4)
-    other = Certificate.of(votes(chain, header, 3, 0, 2), 4)
+    one = Certificate.of(votes(chain, header, 0, 2, 3), chain.genesis.voters)
+    other = Certificate.of(votes(chain, header, 3, 0, 2), chain.genesis.voters)
 
     assert one == other
     assert one.fault(header, chain.genesis.voters) is None
     assert one.replicas == [0, 2, 3]
     assert Certificate.decode(one.encoded) == one
     assert (
-        Certificate.of(votes(chain, header, 0, 1, 2, 3), 4).fault(header, chain.genesis.voters)
+        Certificate.of(votes(chain, header, 0, 1, 2, 3), chain.genesis.voters).fault(
+            header, chain.genesis.voters
+        )
         is None
     )
 
 
 def test_what_does_not_certify(chain, header) -> None:
     """Too few, repeated, foreign or misattributed signatures are no certificate."""
-    good = Certificate.of(votes(chain, header, 0, 2, 3), 4)
-    few = Certificate.of(votes(chain, header, 0, 2), 4)
+    good = Certificate.of(votes(chain, header, 0, 2, 3), chain.genesis.voters)
+    few = Certificate.of(votes(chain, header, 0, 2), chain.genesis.voters)
     misattributed = Certificate(b"\x0b", good.signatures)
     repeated = Certificate(b"\x0d", (good.signatures[0],) * 3)
     swapped = Certificate(b"\x0d", good.signatures[::-1])
@@ -181,7 +183,7 @@ def test_exactly_the_quorums_certify(make_chain, signers: set[int]) -> None:
     chain = make_chain()
     header = replace(HEADER, chain=chain.genesis.chain_id)
 
-    certificate = Certificate.of(votes(chain, header, *sorted(signers)), 4)
+    certificate = Certificate.of(votes(chain, header, *sorted(signers)), chain.genesis.voters)
 
     assert (certificate.fault(header, chain.genesis.voters) is None) == (
         len(signers) >= chain.quorum

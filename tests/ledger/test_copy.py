@@ -328,7 +328,7 @@ def test_even_a_signed_lie_is_refused(chain, history, field: str) -> None:
     votes = [attest(block.header, i, chain.keys[i]) for i in range(3)]
 
     with pytest.raises(LedgerFault) as caught:
-        follower.follow(block, Certificate.of(votes, chain.replicas))
+        follower.follow(block, Certificate.of(votes, chain.genesis.voters))
 
     assert (caught.value.height, caught.value.field) == (2, field)
     assert follower.height == 1
@@ -342,7 +342,7 @@ def test_a_signed_block_without_later_time_is_refused(chain, history) -> None:
     votes = [attest(block.header, i, chain.keys[i]) for i in range(3)]
 
     with pytest.raises(LedgerFault, match="time_us"):
-        follower.follow(block, Certificate.of(votes, chain.replicas))
+        follower.follow(block, Certificate.of(votes, chain.genesis.voters))
 
 
 def test_a_second_certified_block_at_one_height_is_a_fault(chain, history) -> None:
@@ -353,7 +353,7 @@ def test_a_second_certified_block_at_one_height_is_a_fault(chain, history) -> No
     votes = [attest(block.header, i, chain.keys[i]) for i in range(3)]
 
     with pytest.raises(LedgerFault, match="not this copy's block"):
-        follower.follow(block, Certificate.of(votes, chain.replicas))
+        follower.follow(block, Certificate.of(votes, chain.genesis.voters))
 
 
 def test_the_genesis_is_no_block_to_follow(chain) -> None:
@@ -363,4 +363,4 @@ def test_the_genesis_is_no_block_to_follow(chain) -> None:
     votes = [attest(block.header, i, chain.keys[i]) for i in range(3)]
 
     with pytest.raises(LedgerFault):
-        follower.follow(block, Certificate.of(votes, chain.replicas))
+        follower.follow(block, Certificate.of(votes, chain.genesis.voters))

@@ -61,7 +61,7 @@ def test_members_that_cannot_be_are_refused(chain) -> None:
     with pytest.raises(ValueError, match="share a key"):
         replace(chain.genesis, members=(twice, *rest))
     with pytest.raises(ValueError, match="ids must be"):
-        replace(chain.genesis, members=tuple(rest))
+        replace(chain.genesis, members=(*rest, first))
     with pytest.raises(ValueError, match="hospitals come first"):
         replace(chain.genesis, members=(replace(first, role="coordinator"), *rest))
 

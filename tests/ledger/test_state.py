@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.base.digest import Tag, tagged_hash
 from simulation.base.encoding import EncodingError, encode
-from simulation.base.merkle import merkle_root
-from simulation.ledger.state import Journal, State
+from simulation.base.sparse_merkle import is_proven
+from simulation.ledger.state import Journal, State, leaf_of, path_of
 
 PARTS = st.sampled_from(["a", "b", "round", "1", "10", "2", "é"])
 KEYS = st.lists(PARTS, min_size=2, max_size=4).map("/".join)
@@ -25,12 +26,26 @@ def write(state: State, *pairs: tuple[str, object]) -> None:
 
 
 def reference_root(entries: dict[str, object]) -> bytes:
-    """The definition, computed from nothing."""
-    sections: dict[str, list[bytes]] = {}
-    for key in sorted(entries):
-        sections.setdefault(key.rpartition("/")[0], []).append(encode([key, entries[key]]))
-    leaves = [encode([name, merkle_root(sections[name])]) for name in sorted(sections)]
-    return tagged_hash(Tag.STATE, merkle_root(leaves))
+    """The definition, computed from nothing by hashlib and a recursion over all entries."""
+    tag = hashlib.sha256(b"wardchain/v1/state").digest()
+
+    def state_hash(data: bytes) -> bytes:
+        return hashlib.sha256(tag + tag + data).digest()
+
+    def subtree(leaves: dict[str, bytes]) -> bytes:
+        """By the paths' bits that are left, as text."""
+        if len(leaves) < 2:
+            return next(iter(leaves.values()), bytes(32))
+        halves = [{b[1:]: leaf for b, leaf in leaves.items() if b[0] == bit} for bit in "01"]
+        return state_hash(b"\x01" + subtree(halves[0]) + subtree(halves[1]))
+
+    leaves = {}
+    for key, value in entries.items():
+        if value is not None:
+            path = state_hash(b"\x02" + key.encode())
+            entry = hashlib.sha256(b"\x00" + encode([key, value])).digest()
+            leaves[f"{int.from_bytes(path):0256b}"] = state_hash(b"\x00" + path + entry)
+    return subtree(leaves)
 
 
 @given(WRITES, st.data())
@@ -47,7 +62,7 @@ def test_the_root_is_the_definition_however_it_came_about(writes, data) -> None:
         assert state.root == reference_root(model)
 
     assert state.root == reference_root(model)
-    assert dict(state.items()) == model
+    assert dict(state.items()) == {k: v for k, v in model.items() if v is not None}
 
 
 @given(WRITES, st.randoms(use_true_random=False))
@@ -76,7 +91,6 @@ def test_different_entries_have_different_roots() -> None:
         [("a/b", [1])],
         [("a/c", 1)],
         [("b/b", 1)],
-        [("a/b", None)],
         [("a/b", 1), ("a/c", 1)],
         [("a/b", 1), ("b/b", 1)],
         [],
@@ -144,3 +158,30 @@ def test_floats_have_no_place() -> None:
     """No floats in ledger objects."""
     with pytest.raises(EncodingError, match="floats"):
         Journal(State()).put("a/b", 0.5)
+
+
+def test_writing_none_removes_an_entry() -> None:
+    """An entry that was removed leaves no trace: the root is as if it had never been."""
+    state, fresh = State(), State()
+    write(state, ("a/b", 1), ("a/c", 2))
+    write(fresh, ("a/c", 2))
+
+    write(state, ("a/b", None), ("a/d", None))
+
+    assert state.root == fresh.root
+    assert (state.get("a/b"), dict(state.items())) == (None, {"a/c": 2})
+
+
+@given(WRITES, KEYS)
+def test_what_is_there_can_be_proved_and_what_is_not(writes, stranger: str) -> None:
+    """State proofs of presence and of absence."""
+    state = State()
+    write(state, *writes)
+
+    for key in {stranger, *(key for key, _ in writes)}:
+        value = state.get(key)
+        leaf = None if value is None else leaf_of(key, value)
+        proof = state.prove(key)
+        assert is_proven(state.root, path_of(key), leaf, proof)
+        other = leaf_of(key, 77) if leaf is None else None
+        assert not is_proven(state.root, path_of(key), other, proof)

@@ -19,8 +19,8 @@ from simulation.ledger.genesis import Genesis, Member
 from simulation.ledger.transaction import SignedTransaction, Transaction
 
 CHAIN = "0e98dc3c4bca13ba85e45c01036a6fb95dbbc77a63e62e1ba2176e0fcd35adde"
-GENESIS_STATE = "b15911e519a053c08d4c5f3b7bb1632f2d1d320a06deb6d0227cc2c64b8d68c9"
-GENESIS_HEADER = "3db3b75c778977a04cda45b1ab791a4f857247be4737236d71c70d0d0c85892e"
+GENESIS_STATE = "b46a593e6c9309607cf71bc15cb6efadaf299c81a8a9ba3d7f74f2412b039d95"
+GENESIS_HEADER = "c4140b7108058c6697d7ccb838b063896ad6a552477b419b431f295da0cb872d"
 # [chain, 4, 1, 10, "task.open", {"round": 1, "eligible": [0, 1, 2, 3], "base_root": 32 zero bytes}]
 TRANSACTION = (
     f"865820{CHAIN}04010a697461736b2e6f70656ea3"
@@ -31,17 +31,17 @@ SIGNATURE = (
     "e4327bb62f17aa3c4dd5d52119f7d33d455b3f9970b752bf616d98404a2d7b01"
 )
 TRANSACTION_ROOT = "867052f017128900a5aa505a59141e31caed6daea1ed81df0d60e07369b5d6e3"
-STATE_ROOT = "b118880615e223020abb82e5dfd82c160a38d573b22dd8944d3bfa76d5fe814b"
+STATE_ROOT = "5cc7e8d5e51151f815d570b3de3b3a75abdd6bd8f300421ff07da252fc9cd816"
 RECEIPTS_ROOT = "2dcb8bd69a189f6b07282dc4803d90d236218972f08a68c7d88d060ae724e917"
 # [1, chain, 1, 0, parent, transaction root, state root, receipts root, 0, 1000]
 HEADER = (
     f"8a015820{CHAIN}01005820{GENESIS_HEADER}5820{TRANSACTION_ROOT}5820{STATE_ROOT}"
     f"5820{RECEIPTS_ROOT}001903e8"
 )
-HEADER_DIGEST = "ca936f83a2d87abfabce8758f0e7dcf2fca4ed2f622d59f12454994660e1a23b"
-VOTE = "7b628782ca701c71f5a736bd8b77513d260143c7905581aefe381e3c0010101a"
-CERTIFICATE_SHA256 = "1fc488faa027afe4cdf4bfc40e2cdf8cd472c7b41ad1e025681fe0839fa1c8e9"
-BLOCK_SHA256 = "26093757c291290fb2b5a77b3e4db27d5e07a8af93889f71dc4f19ec5d4a1ae3"
+HEADER_DIGEST = "20b3d47c167c63e13420ac565c616af9278d86e8fa426d6ec5aa41027f02b9ff"
+VOTE = "463d9a6256441f08fabd95e43698f730e6188205a7ffab57b0dcd9d3bfc680b2"
+CERTIFICATE_SHA256 = "904e5e840ab610a4b6fce29b5f1022890c15504419dbab955e4894a6dabef120"
+BLOCK_SHA256 = "89603c81eee4640877edda6cb9e9a9ded675f3eaa9f5f3ee0fe9f250f051cb43"
 COMMITMENT = "b4cc320722fb347f785e9b4251b57a6264d8d7cf8d911e65a0c42c9abb137a2b"
 
 
@@ -120,7 +120,9 @@ def test_the_receipts(signed) -> None:
 def test_a_vote_and_a_certificate(block, genesis, keys) -> None:
     """A vote is TH(vote, cbor([chain, view, height, header digest]))."""
     body = bytes.fromhex(f"845820{CHAIN}00015820{HEADER_DIGEST}")
-    certificate = Certificate.of([attest(block.header, i, keys[i]) for i in range(3)], 4)
+    certificate = Certificate.of(
+        [attest(block.header, i, keys[i]) for i in range(3)], genesis.voters
+    )
 
     assert vote_digest(genesis.chain_id, 0, 1, block.header.digest).hex() == VOTE
     assert tagged("vote", body) == VOTE

@@ -15,6 +15,8 @@ from simulation.base.encoding import EncodingError
 from simulation.base.keys import SigningKey
 from simulation.base.tensors import decode_model
 from simulation.ledger.block import HEADER_FIELDS, Certificate, Header, attest
+from simulation.ledger.genesis import Genesis
+from simulation.ledger.voters import Voters
 from simulation.runs.seal import DONE, MANIFEST
 from simulation.runs.verify import NoRunError, verify_run
 from simulation.runs.verify_ledger import Finding
@@ -27,6 +29,10 @@ FLIPS = 256
 
 def flip(data: bytes, bit: int) -> bytes:
     return data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :]
+
+
+def voters_of(run: Path) -> Voters:
+    return Genesis.decode((run / "genesis.cbor").read_bytes()).voters
 
 
 def first(run: Path) -> Finding:
@@ -154,7 +160,7 @@ def change_last_header(run: Path, name: str, keys: list[SigningKey] | None = Non
             db.execute("UPDATE blocks SET header = ? WHERE height = 11", (header.encoded,))
             if keys is not None:
                 votes = [attest(header, i, keys[i]) for i in range(3)]
-                data = Certificate.of(votes, 4).encoded
+                data = Certificate.of(votes, voters_of(run)).encoded
                 db.execute("UPDATE certificates SET certificate = ? WHERE height = 11", (data,))
         db.close()
 
@@ -207,7 +213,8 @@ def test_a_fork_signed_by_two_quorums_is_named(
     with sqlite3.connect(path) as db:
         data = db.execute("SELECT header FROM blocks WHERE height = 11").fetchone()[0]
         header = replace(Header.decode(data), view=1)
-        certificate = Certificate.of([attest(header, i, keys[i]) for i in range(3)], 4)
+        votes = [attest(header, i, keys[i]) for i in range(3)]
+        certificate = Certificate.of(votes, voters_of(finished_run))
         db.execute("UPDATE blocks SET header = ? WHERE height = 11", (header.encoded,))
         db.execute(
             "UPDATE certificates SET certificate = ? WHERE height = 11", (certificate.encoded,)
