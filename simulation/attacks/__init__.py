@@ -2,6 +2,7 @@
 
     learners/      what a hospital learns: its data, its training, the update that it brings
     members/       how a hospital treats the ledger: commitments, reveals, transactions
+    vaults/        how a hospital's vault treats what it holds
     coordinator/   what the coordinator does with updates and aggregates
 
 A kind of attack is a class of parameters and a line in `registry`. It acts through the places that

@@ -74,6 +74,8 @@ class Attacker:
     dice: Callable[[int], np.random.Generator]
     """The attacker's own generator for a round, the same each time it is asked for."""
     circle: Circle
+    recomputed: bool
+    """Whether replicas recompute the aggregates of the run."""
 
     def note(self, attack: Attack, number: int, detail: str = "") -> None:
         """Say in the trace that this attacker has strayed in this round, and how."""

@@ -50,19 +50,19 @@ class Roles:
         ]
         return tampering.chained(found)
 
-    def conduct(self, node: Node, record: Record) -> Conduct:
-        """How a hospital behaves."""
+    def conduct(self, node: Node, record: Record, *, recomputed: bool) -> Conduct:
+        """How a hospital behaves in a run whose aggregates are recomputed by replicas, or not."""
         found = [
-            attack.conduct(self._attacker(position, node, record))
+            attack.conduct(self._attacker(position, node, record, recomputed))
             for position, (attack, nodes) in enumerate(self._parts)
             if isinstance(attack, HospitalAttack) and node.id in nodes
         ]
         return conduct.chained(found)
 
-    def coordinator(self, node: Node, record: Record) -> CoordinatorConduct:
-        """How the coordinator behaves."""
+    def coordinator(self, node: Node, record: Record, *, recomputed: bool) -> CoordinatorConduct:
+        """How the coordinator behaves, likewise."""
         found = [
-            attack.conduct(self._attacker(position, node, record))
+            attack.conduct(self._attacker(position, node, record, recomputed))
             for position, (attack, _) in enumerate(self._parts)
             if isinstance(attack, CoordinatorAttack)
         ]
@@ -81,9 +81,10 @@ class Roles:
             for attack, nodes in self._parts
         ]
 
-    def _attacker(self, position: int, node: Node, record: Record) -> Attacker:
+    def _attacker(self, position: int, node: Node, record: Record, recomputed: bool) -> Attacker:
         dice = self._dice(position, node.id)
-        return Attacker(node, record, self._hospitals, dice, self._circles[position])
+        circle = self._circles[position]
+        return Attacker(node, record, self._hospitals, dice, circle, recomputed)
 
     def _dice(self, position: int, node: NodeId) -> Callable[[int], np.random.Generator]:
         name = self._parts[position][0].name

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from simulation.attacks.attack import Attack, HospitalAttack
 from simulation.attacks.learners.data import DataAttack
+from simulation.attacks.learners.under_noising import UnderNoisingAttack
 from simulation.config.errors import Path, Problem
 from simulation.config.experiment import Experiment
 from simulation.federation.params import OWN_CLIENT_APP
+from simulation.learning.params import DpSgdParams
 
 
 def attack_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -44,6 +46,8 @@ def _where(experiment: Experiment, attack: Attack, path: Path) -> Iterator[Probl
             f"{attack.name} attacks what ledger: {kind} does not have; use ledger: "
             + " or ".join(attack.ledgers),
         )
+    if isinstance(attack, UnderNoisingAttack) and not isinstance(experiment.privacy, DpSgdParams):
+        yield Problem((*path, "kind"), "there is no noise to add less of; use privacy.kind: dp_sgd")
     if isinstance(attack, DataAttack) and experiment.federation.client_app != OWN_CLIENT_APP:
         yield Problem(
             (*path, "kind"),
@@ -53,9 +57,12 @@ def _where(experiment: Experiment, attack: Attack, path: Path) -> Iterator[Probl
 
 
 def _who(experiment: Experiment, attack: Attack, path: Path) -> Iterator[Problem]:
+    last = experiment.hospitals - 1
+    victim = getattr(attack, "victim", 0)
+    if not 0 <= victim <= last:
+        yield Problem((*path, "victim"), f"there is no hospital {victim}; use 0 to {last}")
     if not isinstance(attack, HospitalAttack):
         return
-    last = experiment.hospitals - 1
     for place, hospital in enumerate(attack.hospitals or ()):
         if not 0 <= hospital <= last:
             yield Problem(

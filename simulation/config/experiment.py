@@ -23,6 +23,7 @@ from simulation.learning.params import (
     PrivacyParams,
     TrainingParams,
 )
+from simulation.learning.screening import NoScreening, ScreeningParams
 from simulation.network.params import NetworkParams
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
@@ -96,6 +97,10 @@ class Experiment:
 
     faults: tuple[FaultParams, ...] = ()
     """What breaks, and when: by virtual time, by height of the ledger or by round."""
+
+    screening: ScreeningParams = NoScreening()
+    """Whether a round's accepted updates are compared with each other, for copies and free-riders.
+    """
 
     attacks: tuple[AttackParams, ...] = ()
     """Who strays from the protocol, and how: hospitals that learn or commit dishonestly, or the

@@ -100,6 +100,20 @@ def examples_in(content: RecordDict) -> int:
     return int(examples) if isinstance(examples, (int, float)) else 0
 
 
+def counted_often(model: bytes, rest: bytes, factor: int) -> bytes:
+    """The ``rest`` of a packed reply that declares ``factor`` times as many examples.
+
+    Raises:
+        EncodingError: when the bytes are not what `pack` writes.
+    """
+    content = unpack(model, rest)
+    examples = examples_in(content)
+    for record in content.metric_records.values():
+        if "num-examples" in record:
+            record["num-examples"] = examples * factor
+    return pack(content)[1]
+
+
 def array_record_bytes(record: ArrayRecord) -> bytes:
     """The canonical bytes of one array record, as `pack` would send them."""
     return encode_model({name: array.numpy() for name, array in record.items()})

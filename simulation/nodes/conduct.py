@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simulation.base.encoding import Value
+from simulation.base.ids import HospitalId
 from simulation.nodes.messages import Order, Product, Reply
 from simulation.vault.store import Vault
 
@@ -61,6 +62,13 @@ class Conduct:
 
 class CoordinatorConduct:
     """How the coordinator behaves; this one is honest."""
+
+    def collect(
+        self, number: int, base: bytes, replies: Mapping[HospitalId, Reply]
+    ) -> Mapping[HospitalId, Reply]:
+        """The updates of a round that it gives to the strategy; ``base`` is the round's model."""
+        del number, base
+        return replies
 
     def aggregate(self, body: Body) -> Body:
         """The proposal that it submits first; a refused one is followed by the honest one."""
@@ -114,6 +122,13 @@ class CoordinatorsChained(CoordinatorConduct):
 
     def __init__(self, links: Sequence[CoordinatorConduct]) -> None:
         self._links = tuple(links)
+
+    def collect(
+        self, number: int, base: bytes, replies: Mapping[HospitalId, Reply]
+    ) -> Mapping[HospitalId, Reply]:
+        for link in self._links:
+            replies = link.collect(number, base, replies)
+        return replies
 
     def aggregate(self, body: Body) -> Body:
         for link in self._links:

@@ -10,7 +10,7 @@ Source: the project's protocol, section 1 (trust) and section 3 (one round).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,9 @@ from simulation.vault.store import cid_of
 
 Process = Generator[simpy.Event, Any, Any]
 
+
+Screen = Callable[[int, bytes, Mapping[NodeId, Reply]], None]
+"""Looks at a round's base model and its accepted updates, which anybody can do who has them."""
 
 LATE = ("too-late", "wrong-phase", "round-not-open")
 """What the ledger says to a commitment that comes after the seal."""
@@ -107,7 +110,8 @@ class Coordinator:
     """The transport between Flower's strategy and the hospitals, on the virtual clock.
 
     ``min_updates`` is the round's quorum: with fewer accepted updates at the deadline the round is
-    void, the strategy gets nothing to average and the model stays as it was.
+    void, the strategy gets nothing to average and the model stays as it was. ``screen`` is shown
+    the accepted updates of every round.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Coordinator:
         min_updates: int = 1,
         shelf: Shelf | None = None,
         conduct: CoordinatorConduct = HONEST_COORDINATOR,
+        screen: Screen | None = None,
         courier: Courier | None = None,
     ) -> None:
         self.node = node
@@ -129,6 +134,7 @@ class Coordinator:
         if shelf is not None:
             self._shelf = shelf
             self._seals = parameters(shelf.ledger.copy).protocol == "commit_reveal"
+        self._screen = screen
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
@@ -162,16 +168,26 @@ class Coordinator:
         if self.ledger is not None and self._seals:
             return (yield from self._sealed_round(self.ledger, number, base_root, work))
         exchange: Exchange = yield from self.exchange(number, work, deadline_us)
-        hospitals = sorted(exchange.replies)
-        void = len(hospitals) < self._min_updates
+        void = len(exchange.replies) < self._min_updates
+        replies = self._collected(number, work, exchange.replies)
+        hospitals = sorted(replies)
         self.open_round = TrainingRound(
             number=number,
             base_root=base_root,
             used=() if void else tuple(hospitals),
             rejected=len(exchange.refusals),
-            late=len(exchange.expected) - len(hospitals) - len(exchange.refusals),
+            late=len(exchange.expected) - len(exchange.replies) - len(exchange.refusals),
         )
-        return {} if void else {h: exchange.replies[h] for h in hospitals}
+        return {} if void else {h: replies[h] for h in hospitals}
+
+    def _collected(
+        self, number: int, work: Mapping[NodeId, Assignment], replies: Mapping[NodeId, Reply]
+    ) -> Mapping[NodeId, Reply]:
+        """What the strategy is given of the accepted replies: all, by an honest coordinator."""
+        base = next(iter(work.values())).model
+        if self._screen is not None:
+            self._screen(number, base, replies)
+        return self._conduct.collect(number, base, replies)
 
     def _sealed_round(
         self,
@@ -204,7 +220,7 @@ class Coordinator:
             rejected=rejected,
             late=len(work) - len(openings) - rejected,
         )
-        return {reply.hospital: reply for reply in replies}
+        return self._collected(number, work, {reply.hospital: reply for reply in replies})
 
     def _tick(self, ledger: LedgerService, number: int) -> Process:
         """End the phases of a round whose deadline has passed; any member could.

@@ -142,6 +142,17 @@ class Attacked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Suspected(Event):
+    """An accepted update looks wrong beside the others of its round; no proof."""
+
+    event: ClassVar[str] = "suspected"
+    round: int
+    hospital: int
+    test: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateChecked(Event):
     """A node has held an update's bytes against the commitment on its own ledger copy."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from simulation.base.ids import HospitalId
 from simulation.config.experiment import Experiment
 from simulation.federation.strategies import check_strategy_args
-from simulation.nodes.conduct import HONEST_COORDINATOR, Conduct, CoordinatorConduct
+from simulation.nodes.conduct import Conduct
 from simulation.trace.recorder import Listener
 from simulation.world.federated import World, make_setting
 from simulation.world.load import LoadWorld
@@ -24,11 +24,10 @@ def simulate(
     out: Path | None = None,
     listeners: Sequence[Listener] = (),
     conducts: Mapping[HospitalId, Conduct] | None = None,
-    coordinator: CoordinatorConduct = HONEST_COORDINATOR,
 ) -> Outcome:
     """Run one experiment with one seed; write ledgers and vault below ``out`` when given.
 
-    ``conducts`` and ``coordinator`` say who strays from the protocol, and where.
+    ``conducts`` are hospitals that behave as no attack in the configuration has a name for.
 
     Raises:
         ValueError: for a configuration that only the data or the apps can prove wrong.
@@ -41,5 +40,5 @@ def simulate(
     logging.getLogger("flwr").setLevel(logging.ERROR)
     check_strategy_args(experiment.federation)
     setting = make_setting(experiment, seed)
-    world = World(experiment, seed, setting, out, listeners, conducts or {}, coordinator)
+    world = World(experiment, seed, setting, out, listeners, conducts or {})
     return world.run()

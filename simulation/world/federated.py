@@ -37,7 +37,7 @@ from simulation.learning.params import DpSgdParams
 from simulation.learning.train import Trainer
 from simulation.network.clock import Clock
 from simulation.network.network import Network
-from simulation.nodes.conduct import HONEST, HONEST_COORDINATOR, Conduct, CoordinatorConduct
+from simulation.nodes.conduct import HONEST, Conduct
 from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.courier import Courier
 from simulation.nodes.hospital import Hospital
@@ -57,6 +57,7 @@ from simulation.world.ledgers import Ledgers
 from simulation.world.measuring import Measuring
 from simulation.world.outcome import InvariantError, Outcome
 from simulation.world.receipts import write_receipts
+from simulation.world.screening import screening
 from simulation.world.vaults import Vaults
 
 
@@ -106,7 +107,6 @@ class World:
         out: Path | None,
         listeners: Sequence[Listener],
         conducts: Mapping[HospitalId, Conduct],
-        coordinator: CoordinatorConduct = HONEST_COORDINATOR,
     ) -> None:
         self.experiment = experiment
         self.setting = setting
@@ -139,7 +139,10 @@ class World:
             self.record,
             experiment.federation.min_updates,
             self._shelf(self.coordinator_id, HONEST),
-            self._coordinator_conduct(coordinator),
+            self.roles.coordinator(
+                self.nodes[self.coordinator_id], self.record, recomputed=self.rule is not None
+            ),
+            screening(experiment.screening, self.env, self.record),
             self.couriers[self.coordinator_id],
         )
         self.measuring = Measuring(
@@ -190,13 +193,9 @@ class World:
             residents=residents,
         )
 
-    def _coordinator_conduct(self, given: CoordinatorConduct) -> CoordinatorConduct:
-        if given is not HONEST_COORDINATOR:
-            return given
-        return self.roles.coordinator(self.nodes[self.coordinator_id], self.record)
-
     def _hospital(self, hospital: HospitalId, given: Conduct | None) -> Hospital:
-        conduct = given or self.roles.conduct(self.nodes[hospital], self.record)
+        node, recomputed = self.nodes[hospital], self.rule is not None
+        conduct = given or self.roles.conduct(node, self.record, recomputed=recomputed)
         context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(
             hospital, self.client_app, context, self.streams, self._duration_us, self._announce
@@ -206,7 +205,7 @@ class World:
         everyone = sealed or (isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all")
         others = [h for h in range(self.hospitals) if h != hospital] if everyone else []
         return Hospital(
-            self.nodes[hospital],
+            node,
             self.coordinator_id,
             learner,
             self.secrets,

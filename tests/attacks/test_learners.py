@@ -7,13 +7,24 @@ import dataclasses
 import numpy as np
 import pytest
 
+from simulation.attacks.learners.clone import CloneAttack
+from simulation.attacks.learners.free_rider import FreeRiderAttack
 from simulation.attacks.learners.label_flip import LabelFlipAttack
 from simulation.attacks.learners.sign_flip import SignFlipAttack
+from simulation.attacks.learners.under_noising import UnderNoisingAttack
 from simulation.base.tensors import model_root
 from simulation.learning.engines.params import BatchedParams, ProcessParams
 from simulation.learning.params import DpSgdParams
+from simulation.learning.screening import UpdateScreening
 from simulation.nodes.params import NoLedger
-from simulation.trace.events import Attacked, PhaseEnded, Trained
+from simulation.trace.events import (
+    Attacked,
+    PhaseEnded,
+    PrivacySpent,
+    RoundClosed,
+    Suspected,
+    Trained,
+)
 from simulation.world import make_setting, simulate
 from tests.world.conftest import small_experiment
 
@@ -102,6 +113,48 @@ def first_updates(experiment):
     finally:
         setting.close()
     return [np.concatenate([a.ravel() for a in u.arrays.values()]) for u in updates]
+
+
+def suspected(outcome, test):
+    return {e.hospital for e in outcome.events if isinstance(e, Suspected) and e.test == test}
+
+
+@pytest.mark.parametrize(
+    ("attack", "near_duplicates", "idle"),
+    [
+        (CloneAttack(hospitals=(1, 2)), {1, 2}, set()),
+        (CloneAttack(hospitals=(1, 2), disguise=0.5), set(), set()),
+        (FreeRiderAttack(hospitals=(3,), what="zero"), set(), {3}),
+        (FreeRiderAttack(hospitals=(3,), what="noise"), set(), {3}),
+        (FreeRiderAttack(hospitals=(3,), what="last_round", from_round=2), set(), set()),
+        (None, set(), set()),
+    ],
+)
+def test_screening_suspects_copies_and_idle_hospitals_and_not_all_of_them(
+    attack, near_duplicates, idle
+):
+    """Near-duplicate test at reveal; contribution test: quantified, not claimed solved. Enough
+    disguise, or last round's change, passes."""
+    outcome = run(*([attack] if attack else []), screening=UpdateScreening())
+
+    assert suspected(outcome, "near-duplicate") == near_duplicates
+    assert suspected(outcome, "no-contribution") == idle
+    closed = [e.accepted for e in outcome.events if isinstance(e, RoundClosed)]
+    assert closed == [4, 4], "a suspicion is no proof: nobody is left out for it"
+
+
+def test_no_byte_on_the_ledger_tells_that_noise_was_left_out():
+    """A hash cannot see this: the same claims, accepted by everybody, and another model."""
+    private = {"privacy": DpSgdParams(noise_multiplier=2.0)}
+
+    honest, outcome = run(**private), run(UnderNoisingAttack(hospitals=(0, 1)), **private)
+
+    claims = [[e for e in o.events if isinstance(e, PrivacySpent)] for o in (honest, outcome)]
+    assert claims[0] == claims[1]
+    closed = [e.accepted for e in outcome.events if isinstance(e, RoundClosed)]
+    assert closed == [4, 4]
+    assert outcome.summary["ledger"]["evidence"] == []
+    assert model_root(honest.arrays) != model_root(outcome.arrays)
 
 
 def test_flipped_labels_are_the_same_records_every_time():

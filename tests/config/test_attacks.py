@@ -62,6 +62,18 @@ def test_an_attack_that_cannot_happen_is_refused_with_its_place(refusal, attack,
     assert message in refusal(text=f"{MINIMAL}attacks:\n  - {attack}\n")
 
 
+def test_attacks_are_held_against_ledger_and_privacy(refusal):
+    """An attack that needs a ledger with ledger: none, or noise where there is none."""
+    one = MINIMAL + "attacks:\n  - {kind: equivocate, hospitals: [0]}\n"
+    assert "attacks[0].kind: equivocate attacks what ledger: none does not have; use ledger: " in (
+        refusal("ledger=none", text=one)
+    )
+    one = MINIMAL + "attacks:\n  - {kind: under_noising, hospitals: [0]}\n"
+    assert "there is no noise to add less of" in refusal("privacy=none", text=one)
+    one = MINIMAL + "attacks:\n  - {kind: omit, victim: 7}\n"
+    assert "attacks[0].victim: there is no hospital 7; use 0 to 6" in refusal(text=one)
+
+
 def test_a_workload_has_nothing_to_attack(refusal):
     workload = "name: w\nhospitals: 4\nworkload: {kind: closed}\nattacks:\n" + "  - {kind: "
     refused = refusal(text=workload + "sign_flip, hospitals: [0]}\n")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 
-from simulation.base.tensors import decode_model, encode_model, model_root
-from simulation.contracts.aggregation import inputs_root
-from simulation.contracts.rounds import commit_of
+from simulation.attacks.coordinator.tamper import OmitAttack, ReweighAttack, TamperAttack
+from simulation.attacks.members.copycat import CopycatAttack
+from simulation.attacks.members.equivocate import EquivocateAttack
+from simulation.attacks.members.false_reveal import FalseRevealAttack
+from simulation.attacks.members.replay import ReplayAttack
+from simulation.attacks.members.withhold import WithholdAttack
+from simulation.attacks.vaults.bad_vault import BadVaultAttack
+from simulation.base.tensors import model_root
 from simulation.learning.params import DpSgdParams
-from simulation.nodes.conduct import Conduct, CoordinatorConduct
 from simulation.nodes.params import HashOnlyLedger
-from simulation.nodes.update_check import root_of
 from simulation.trace.events import (
     AggregateRefused,
+    Attacked,
     ModelRefused,
+    ObjectFetched,
+    ObjectLost,
     PrivacySpent,
     RoundClosed,
     Trained,
@@ -35,6 +40,11 @@ def codes(outcome, kind: str, node: int) -> list[str]:
     return [e.code for e in executed if (e.kind, e.node) == (kind, node)]
 
 
+def attacked(experiment, *attacks):
+    """The outcome with these attackers in it."""
+    return simulate(dataclasses.replace(experiment, attacks=attacks), 1)
+
+
 @pytest.fixture
 def sealed(experiment):
     """The task under commit_reveal, with little patience for those who do not reveal."""
@@ -50,53 +60,9 @@ def bare(experiment):
 # ---- the copycat --------------------------------------------------------------------------------
 
 
-class BareCopycat(Conduct):
-    """Waits until somebody's update is out, then claims digest and update as its own."""
-
-    def __init__(self) -> None:
-        self.seen = {}
-
-    def observe(self, reply) -> None:
-        self.seen.setdefault(reply.round, reply)
-
-    def prepare(self, ledger, order, product):
-        while order.round not in self.seen:
-            yield ledger.node.env.timeout(10_000)
-        model = self.seen[order.round].model
-        return dataclasses.replace(product, model=model, root=root_of(model))
-
-
-class SealedCopycat(Conduct):
-    """Copies a commitment from the ledger, and its opening as soon as that is revealed."""
-
-    def __init__(self, victim: int) -> None:
-        self.victim = victim
-        self.copied = set()
-        self.seen = {}
-
-    def prepare(self, ledger, order, product):
-        where = (ledger.copy, order.round, self.victim)
-        yield ledger.when(lambda: commit_of(*where) is not None)
-        return product
-
-    def commits(self, ledger, order, body):
-        found = commit_of(ledger.copy, order.round, self.victim)
-        self.copied.add(order.round)
-        return [{**body, "commitment": found.commitment, "examples": found.examples}]
-
-    def observe(self, reply) -> None:
-        self.seen.setdefault(reply.round, reply)
-
-    def reply(self, reply):
-        stolen = self.seen.get(reply.round)
-        if stolen is None:
-            return reply
-        return dataclasses.replace(reply, model=stolen.model, salt=stolen.salt)
-
-
 def test_under_hash_only_the_copycat_succeeds(bare):
     """hash_only, without salt or identity: the copy is accepted by everybody."""
-    outcome = simulate(bare, 1, conducts={3: BareCopycat()})
+    outcome = attacked(bare, CopycatAttack(hospitals=(3,)))
 
     about_it = [e.accepted for e in only(outcome, UpdateChecked) if e.hospital == 3]
     assert about_it
@@ -106,11 +72,9 @@ def test_under_hash_only_the_copycat_succeeds(bare):
 
 def test_under_commit_reveal_no_copy_is_accepted(sealed):
     """commit_reveal: the copycat's accepted fraction is 0."""
-    copycat = SealedCopycat(victim=0)
+    outcome = attacked(sealed, CopycatAttack(hospitals=(3,)))
 
-    outcome = simulate(sealed, 1, conducts={3: copycat})
-
-    assert copycat.copied == {1, 2}
+    assert [(e.round, e.node) for e in only(outcome, Attacked)] == [(1, 3), (2, 3)]
     checks = [e for e in only(outcome, UpdateChecked) if e.hospital == 3]
     assert checks
     assert not any(e.accepted for e in checks)
@@ -121,24 +85,9 @@ def test_under_commit_reveal_no_copy_is_accepted(sealed):
 # ---- hospitals ----------------------------------------------------------------------------------
 
 
-class Equivocator(Conduct):
-    def commits(self, ledger, order, body):
-        return [body, {**body, "commitment": bytes(32)}]
-
-
-class Withholder(Conduct):
-    def withholds(self, number):
-        return number == 1
-
-
-class FalseRevealer(Conduct):
-    def reveal(self, body):
-        return {**body, "update_root": b"x" * 32}
-
-
 def test_an_equivocator_is_quarantined_on_signed_evidence(sealed):
     """Two signed commits: evidence stored, and no more commits until the end of the task."""
-    outcome = simulate(sealed, 1, conducts={2: Equivocator()})
+    outcome = attacked(sealed, EquivocateAttack(hospitals=(2,)))
 
     assert codes(outcome, "task.commit", 2)[:2] == ["ok", "equivocation"]
     assert "ok" not in codes(outcome, "task.commit", 2)[1:]
@@ -148,55 +97,90 @@ def test_an_equivocator_is_quarantined_on_signed_evidence(sealed):
 
 def test_a_withheld_update_costs_its_round_and_nobody_elses(sealed):
     """Withholds after commit: the round goes on at the deadline of the reveals."""
-    outcome = simulate(sealed, 1, conducts={2: Withholder()})
+    outcome = attacked(sealed, WithholdAttack(hospitals=(2,), until_round=1))
 
     assert [(e.accepted, e.rejected) for e in only(outcome, RoundClosed)] == [(3, 1), (4, 0)]
 
 
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("own", "bad-sequence"), ("other", "bad-sequence"), ("chain", "wrong-chain")],
+)
+@pytest.mark.parametrize("ledger", ["sealed", "bare"])
+def test_a_transaction_that_comes_again_is_refused(request, ledger, what, code):
+    """Replay of an old transaction, another's, or for another chain; the round is untouched."""
+    experiment = request.getfixturevalue(ledger)
+
+    outcome = attacked(experiment, ReplayAttack(hospitals=(2,), what=what))
+
+    assert [(e.round, e.node, e.detail) for e in only(outcome, Attacked)] == [
+        (2, 2, f"{what}: {code}")
+    ]
+    assert [e.accepted for e in only(outcome, RoundClosed)] == [4, 4]
+
+
+def test_last_rounds_update_opens_nothing_in_this_round(sealed):
+    """Replay in another round: round and base root are inside the hash."""
+    outcome = attacked(sealed, ReplayAttack(hospitals=(2,), what="round"))
+
+    checks = [e for e in only(outcome, UpdateChecked) if (e.round, e.hospital) == (2, 2)]
+    assert {e.reason for e in checks} == {"opening-mismatch"}
+    assert [e.accepted for e in only(outcome, RoundClosed)] == [4, 3]
+
+
+def test_bare_digests_take_last_rounds_update_again(bare):
+    """The ablation: a bare digest is not bound to its round."""
+    outcome = attacked(bare, ReplayAttack(hospitals=(2,), what="round"))
+
+    assert len(only(outcome, Attacked)) == 1
+    assert [e.accepted for e in only(outcome, RoundClosed)] == [4, 4]
+
+
+def test_other_bytes_than_committed_find_no_holder(sealed):
+    """Reveals something else than committed: nobody signs for it, so nothing can be revealed."""
+    outcome = attacked(sealed, FalseRevealAttack(hospitals=(2,), what="update"))
+
+    checks = [e for e in only(outcome, UpdateChecked) if e.hospital == 2]
+    assert checks
+    assert {e.reason for e in checks} == {"opening-mismatch"}
+    assert [e.accepted for e in only(outcome, RoundClosed)] == [3, 3]
+
+
 def test_a_false_reveal_is_refused_by_the_contract(sealed):
     """The contract recomputes C against the ledger's C."""
-    outcome = simulate(sealed, 1, conducts={2: FalseRevealer()})
+    outcome = attacked(sealed, FalseRevealAttack(hospitals=(2,), what="root"))
 
     assert codes(outcome, "task.reveal", 2) == ["opening-mismatch"] * 2
     assert [e.accepted for e in only(outcome, RoundClosed)] == [3, 3]
 
 
+@pytest.mark.parametrize(("what", "problem"), [("lose", "missing"), ("alter", "altered")])
+def test_what_a_bad_vault_takes_is_fetched_from_another_holder(sealed, what, problem):
+    """Vault alters or loses an object: CID check, refetch from other holders; the same model."""
+    outcome = attacked(sealed, BadVaultAttack(hospitals=(2,), what=what))
+
+    lost, fetched = only(outcome, ObjectLost), only(outcome, ObjectFetched)
+    assert {(e.node, e.problem) for e in lost} == {(2, problem)}
+    assert {(e.round, e.hospital) for e in fetched} == {(e.round, e.hospital) for e in lost}
+    assert model_root(outcome.arrays) == model_root(simulate(sealed, 1).arrays)
+
+
 # ---- the coordinator ----------------------------------------------------------------------------
 
 
-class Scales(CoordinatorConduct):
-    def aggregate(self, body):
-        return {**body, "out_root": model_root({"scaled": decode_model(ONE)["w"]})}
-
-
-class Omits(CoordinatorConduct):
-    def aggregate(self, body):
-        return {**body, "hospitals": list(body["hospitals"])[1:]}
-
-
-class OmitsAndRecounts(CoordinatorConduct):
-    """Leaves everybody out, consistently."""
-
-    def aggregate(self, body):
-        return {**body, "hospitals": [], "inputs_root": inputs_root([])}
-
-
-ONE = encode_model({"w": np.ones(2, dtype=np.float32)})
-
-
 @pytest.mark.parametrize(
-    ("conduct", "code", "kind"),
+    ("attack", "code", "kind"),
     [
-        (Scales(), "wrong-aggregate", "wrong-aggregate"),
-        (Omits(), "wrong-inputs", "omission"),
-        (OmitsAndRecounts(), "wrong-inputs", "omission"),
+        (TamperAttack(), "wrong-aggregate", "wrong-aggregate"),
+        (ReweighAttack(), "wrong-aggregate", "wrong-aggregate"),
+        (OmitAttack(), "wrong-inputs", "omission"),
     ],
 )
-def test_a_dishonest_coordinator_is_rejected_and_named(experiment, conduct, code, kind):
+def test_a_dishonest_coordinator_is_rejected_and_named(experiment, attack, code, kind):
     """A coordinator that tampers with or omits an update is rejected and named."""
     honest = simulate(experiment, 1)
 
-    outcome = simulate(experiment, 1, coordinator=conduct)
+    outcome = attacked(experiment, attack)
 
     assert [e.reason for e in only(outcome, AggregateRefused)] == [code] * 2
     named = [f"round {r}: coordinator: {kind}" for r in (1, 2)]
@@ -208,10 +192,25 @@ def test_a_dishonest_coordinator_is_rejected_and_named(experiment, conduct, code
 
 def test_with_a_stock_strategy_the_arithmetic_is_not_checked_and_the_run_says_so(vary):
     """Stock Flower float strategies stay available, with their weaker guarantee stated."""
-    outcome = simulate(vary(strategy="FedAvg", rounds=1), 1, coordinator=Scales())
+    stock = vary(strategy="FedAvg", rounds=1)
+
+    outcome = attacked(stock, TamperAttack(victim=1))
 
     assert only(outcome, AggregateRefused) == []
+    assert model_root(outcome.arrays) != model_root(simulate(stock, 1).arrays)
     assert "not the arithmetic" in outcome.summary["ledger"]["aggregation"]
+
+
+@pytest.mark.parametrize("attack", [TamperAttack(), OmitAttack(), ReweighAttack()])
+def test_where_nobody_recomputes_the_coordinator_changes_the_model_unseen(bare, attack):
+    """The ablation: under hash_only the coordinator's model is whatever it makes of the updates."""
+    honest = simulate(bare, 1)
+
+    outcome = attacked(bare, attack)
+
+    assert only(outcome, AggregateRefused) == []
+    assert [e.round for e in only(outcome, Attacked)] == [1, 2]
+    assert model_root(outcome.arrays) != model_root(honest.arrays)
 
 
 def test_an_honest_run_accuses_nobody(experiment):

@@ -44,7 +44,7 @@ class DataAttack(HospitalAttack):
         return PoisonedRows(self, hospital, streams)
 
     def conduct(self, attacker: Attacker) -> Conduct:
-        return _Announcing(self, attacker)
+        return Announcing(self, attacker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class PoisonedRows(Tampering):
         )
 
 
-class _Announcing(Conduct):
-    """Training has happened on changed rows; here it is written into the trace."""
+class Announcing(Conduct):
+    """Training has already been tampered with; here it is written into the trace."""
 
-    def __init__(self, attack: DataAttack, attacker: Attacker) -> None:
+    def __init__(self, attack: HospitalAttack, attacker: Attacker) -> None:
         self._attack, self._attacker = attack, attacker
 
     def prepare(

@@ -33,6 +33,8 @@ class Sight:
     round: int
     base: Arrays
     """The global model that it was sent."""
+    before: Arrays | None
+    """The one of the round before; none in the first round."""
     honest: Arrays
     """What it has learnt from it honestly."""
     circle: Sequence[Arrays]
@@ -63,12 +65,15 @@ class UpdateAttack(HospitalAttack):
 class _Forging(Conduct):
     def __init__(self, attack: UpdateAttack, attacker: Attacker) -> None:
         self._attack, self._attacker = attack, attacker
+        self._before: Arrays | None = None
 
     def prepare(
         self, ledger: LedgerService | None, order: Order, product: Product
     ) -> Generator[simpy.Event, Any, Product]:
         del ledger
         attack, attacker = self._attack, self._attacker
+        base, before = decode_model(order.model), self._before
+        self._before = base
         if not attack.active(order.round):
             return product
         honest: Arrays = decode_model(product.model)
@@ -76,9 +81,7 @@ class _Forging(Conduct):
         if attack.colludes:
             env, me = attacker.node.env, attacker.node.id
             circle = yield from attacker.circle.share(env, order.round, me, honest)
-        sight = Sight(
-            order.round, decode_model(order.model), honest, circle, attacker.dice(order.round)
-        )
+        sight = Sight(order.round, base, before, honest, circle, attacker.dice(order.round))
         forged = attack.forge(sight)
         model = encode_model({n: np.asarray(forged[n], a.dtype) for n, a in honest.items()})
         attacker.note(attack, order.round, root_of(model).hex()[:8])

@@ -1,0 +1,1 @@
+"""Attacks of a hospital on the round protocol: on commitments, reveals and transactions."""

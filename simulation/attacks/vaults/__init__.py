@@ -1,0 +1,1 @@
+"""Attacks of a hospital's vault on the objects that it holds."""
