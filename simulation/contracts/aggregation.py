@@ -17,7 +17,10 @@ Error. Quantising moves an element by at most 2⁻²⁵ (multiplying by 2²⁴ i
 the mean by at most 2⁻²⁵; the division adds at most 2⁻²⁵: together at most 2⁻²⁴ ≈ 6.0·10⁻⁸, plus
 the rounding of the result to the model's own element type.
 
-Source: the project's protocol, section 4. Median and trimmed mean: Yin et al., ICML 2018.
+Krum's distances and the clipping of norms need more than 64 bits; how they stay exact is said in
+`simulation.contracts.arithmetic`, which rules there are, in `simulation.contracts.rules`.
+
+Source: the project's protocol, section 4.
 """
 
 from __future__ import annotations
@@ -25,18 +28,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.base.digest import Digest
-from simulation.base.encoding import Value, encode
+from simulation.base.encoding import encode
 from simulation.base.ids import HospitalId
 from simulation.base.merkle import merkle_root
 from simulation.base.tensors import decode_model, encode_model
+from simulation.contracts.arithmetic import (
+    clipped,
+    krum_order,
+    median,
+    near_median_mean,
+    trimmed_mean,
+    weighted_mean,
+)
+from simulation.contracts.rules import (
+    SCALE_BITS,
+    FixedBulyan,
+    FixedFedAvg,
+    FixedMedian,
+    FixedMultiKrum,
+    FixedNormClip,
+    FixedTrimmedMean,
+    Rule,
+    least_updates,
+)
 
-SCALE_BITS = 24
 LIMIT = 1 << 15
 MAX_ELEMENT = LIMIT << SCALE_BITS
 MAX_WEIGHT = 1 << 23
@@ -61,70 +82,6 @@ class Update:
     arrays: Integers
     weight: int = 1
     """Number of examples, or 1; ignored by median and trimmed mean."""
-
-
-# ---- rules --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FixedFedAvg:
-    """The mean of the updates, weighted by their numbers of examples."""
-
-    kind: Literal["fedavg"] = "fedavg"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FixedMedian:
-    """The median of each element; of an even number, the mean of the middle two."""
-
-    kind: Literal["median"] = "median"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FixedTrimmedMean:
-    """The mean of each element without its largest and smallest values."""
-
-    kind: Literal["trimmed_mean"] = "trimmed_mean"
-    trim: int = 1
-    """How many values are dropped at each end; at least the number of hospitals that may lie."""
-
-    def __post_init__(self) -> None:
-        if self.trim < 0:
-            raise ValueError(f"trim: must be >= 0, got {self.trim}; 0 is the unweighted mean")
-
-
-Rule = Union[FixedFedAvg, FixedMedian, FixedTrimmedMean]
-
-
-def rule_of(value: Value) -> Rule | None:
-    """The rule that a task's parameters name; None for one that replicas cannot recompute.
-
-    Raises:
-        ValueError: when the value names no rule.
-    """
-    match value:
-        case None:
-            return None
-        case {"kind": "fedavg"}:
-            return FixedFedAvg()
-        case {"kind": "median"}:
-            return FixedMedian()
-        case {"kind": "trimmed_mean", "trim": int(trim)}:
-            return FixedTrimmedMean(trim=trim)
-        case _:
-            raise ValueError(f"rule: {value!r} is no rule of aggregation")
-
-
-def described(rule: Rule | None) -> Value:
-    """A rule as a value for a task's parameters; `rule_of` reads it."""
-    if isinstance(rule, FixedTrimmedMean):
-        return {"kind": rule.kind, "trim": rule.trim}
-    return None if rule is None else {"kind": rule.kind}
-
-
-def least_updates(rule: Rule | None) -> int:
-    """How many updates a rule needs."""
-    return 2 * rule.trim + 1 if isinstance(rule, FixedTrimmedMean) else 1
 
 
 # ---- whole models -------------------------------------------------------------------------------
@@ -203,18 +160,26 @@ def aggregate(rule: Rule, updates: Sequence[Update]) -> dict[str, NDArray[np.int
     """
     ordered = _ordered(updates)
     _check(ordered)
+    if len(ordered) < least_updates(rule):
+        few = f"{len(ordered)} updates are too few for {rule.kind}"
+        raise AggregationError(f"{few}, which needs {least_updates(rule)}")
+    weights = [update.weight for update in ordered]
     match rule:
         case FixedFedAvg():
-            return _each(ordered, lambda stack: _weighted_mean(stack, ordered))
+            return _each(ordered, lambda stack: weighted_mean(stack, weights))
         case FixedMedian():
-            return _each(ordered, _median)
+            return _each(ordered, median)
         case FixedTrimmedMean(trim=trim):
-            if len(ordered) <= 2 * trim:
-                raise AggregationError(f"{len(ordered)} updates are too few to trim {trim} twice")
-            return _each(ordered, lambda stack: _trimmed_mean(stack, trim))
-
-
-# ---- arithmetic ---------------------------------------------------------------------------------
+            return _each(ordered, lambda stack: trimmed_mean(stack, trim))
+        case FixedMultiKrum(byzantine=byzantine, select=select):
+            chosen = _closest(ordered, byzantine, select or len(ordered) - byzantine)
+            return _each(chosen, lambda s: weighted_mean(s, [u.weight for u in chosen]))
+        case FixedBulyan(byzantine=byzantine):
+            chosen = _closest(ordered, byzantine, len(ordered) - 2 * byzantine)
+            count = len(chosen) - 2 * byzantine
+            return _each(chosen, lambda stack: near_median_mean(stack, count))
+        case FixedNormClip(radius=radius):
+            return _clipped_mean(ordered, radius)
 
 
 def _each(
@@ -224,29 +189,31 @@ def _each(
     return {name: combine(np.stack([u.arrays[name] for u in updates])) for name in names}
 
 
-def _weighted_mean(stack: NDArray[np.int64], updates: Sequence[Update]) -> NDArray[np.int64]:
-    weights = np.array([update.weight for update in updates], dtype=np.int64)
-    total = np.tensordot(weights, stack, axes=1)
-    return _divide(total, int(weights.sum()))
+def _flat(updates: Sequence[Update]) -> NDArray[np.int64]:
+    """Whole updates as rows, shape (updates, elements)."""
+    names = sorted(updates[0].arrays)
+    return np.stack([np.concatenate([u.arrays[n].ravel() for n in names]) for u in updates])
 
 
-def _median(stack: NDArray[np.int64]) -> NDArray[np.int64]:
-    ordered = np.sort(stack, axis=0)
-    low, high = ordered[(len(stack) - 1) // 2], ordered[len(stack) // 2]
-    return _divide(low + high, 2)
+def _closest(updates: Sequence[Update], byzantine: int, count: int) -> list[Update]:
+    """The updates of the lowest Krum scores, in the order of hospitals."""
+    chosen = krum_order(_flat(updates), byzantine)[:count]
+    return [updates[i] for i in sorted(chosen)]
 
 
-def _trimmed_mean(stack: NDArray[np.int64], trim: int) -> NDArray[np.int64]:
-    kept = np.sort(stack, axis=0)[trim : len(stack) - trim]
-    return _divide(kept.sum(axis=0), len(kept))
-
-
-def _divide(total: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
-    """``total / divisor`` to the nearest integer, ties to even; ``0 < divisor ≤ 2²³``."""
-    quotient, remainder = np.divmod(total, divisor)
-    twice = 2 * remainder
-    up = (twice > divisor) | ((twice == divisor) & (quotient % 2 == 1))
-    return quotient + up
+def _clipped_mean(updates: Sequence[Update], radius: int) -> dict[str, NDArray[np.int64]]:
+    stack = _flat(updates)
+    centre = median(stack)
+    pulled = np.stack([centre + clipped(row - centre, radius) for row in stack])
+    flat = weighted_mean(pulled, [update.weight for update in updates])
+    found: dict[str, NDArray[np.int64]] = {}
+    start = 0
+    for name in sorted(updates[0].arrays):
+        shape = updates[0].arrays[name].shape
+        size = updates[0].arrays[name].size
+        found[name] = flat[start : start + size].reshape(shape)
+        start += size
+    return found
 
 
 def _ordered(updates: Sequence[Update]) -> list[Update]:

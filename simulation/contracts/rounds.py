@@ -13,9 +13,10 @@ from typing import Literal, cast
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.encoding import Value, encode
 from simulation.base.ids import HospitalId, NodeId, ReplicaId
-from simulation.contracts.aggregation import Input, Rule, least_updates, rule_of
+from simulation.contracts.aggregation import Input
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
+from simulation.contracts.rules import Rule, least_updates, rule_of
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.state import Reader
 

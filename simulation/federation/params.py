@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-IN_INTEGERS = ("FixedFedAvg", "FixedMedian", "FixedTrimmedMean")
+IN_INTEGERS = (
+    "FixedFedAvg",
+    "FixedMedian",
+    "FixedTrimmedMean",
+    "FixedKrum",
+    "FixedMultiKrum",
+    "FixedBulyan",
+    "FixedNormClip",
+)
 """Strategies whose aggregate every replica of the ledger can compute again."""
 
 STRATEGIES = (
@@ -22,7 +30,7 @@ STRATEGIES = (
     "MultiKrum",
     "Bulyan",
 )
-"""Strategies that may be named. The first three work in integers, so that every replica of the
+"""Strategies that may be named. Those called Fixed work in integers, so that every replica of the
 ledger can compute their aggregate again and reject a false one. The others are Flower's own and
 keep Flower's argument names; what they make of the updates only the coordinator knows.
 
@@ -42,14 +50,18 @@ class FederationParams:
     """Training rounds."""
 
     strategy: str = "FixedFedAvg"
-    """FixedFedAvg, FixedMedian or FixedTrimmedMean (in integers: every replica recomputes the
-    aggregate), or a stock Flower strategy, e.g. FedAvg, FedProx, FedAdam, FedMedian, Krum."""
+    """FixedFedAvg, FixedMedian, FixedTrimmedMean, FixedKrum, FixedMultiKrum, FixedBulyan or
+    FixedNormClip (in integers: every replica recomputes the aggregate), or a stock Flower strategy:
+    FedAvg, FedProx, FedAdam, FedAdagrad, FedYogi, FedAvgM, FedMedian, FedTrimmedAvg, Krum,
+    MultiKrum, Bulyan."""
 
     strategy_args: Mapping[str, float | int | bool | str] = field(
         default_factory=dict[str, "float | int | bool | str"]
     )
-    """Arguments of the strategy by Flower's own names, e.g. ``proximal_mu: 0.1``; FixedTrimmedMean
-    also takes ``trim``, how many values it drops at each end."""
+    """Arguments of the strategy by Flower's own names, e.g. ``proximal_mu: 0.1`` (FedProx, and all
+    in integers) or ``num_malicious_nodes: 2``. FixedTrimmedMean takes ``trim``, how many values it
+    drops at each end; FixedMultiKrum ``num_nodes_to_select`` (0: all but the malicious); and
+    FixedNormClip ``max_norm``, how far an update may be from the updates' median."""
 
     round_deadline_s: float = 3600.0
     """Virtual seconds after which a round goes on with the updates that have been committed (with

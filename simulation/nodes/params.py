@@ -45,7 +45,7 @@ class CommitRevealLedger:
     Hospitals commit to salted digests; when all have, or the round's deadline has passed, the
     commitments are sealed; only then do updates leave their hospitals. Replicas that have checked
     an update sign for its bytes, and with f + 1 such signatures it is revealed. With a strategy in
-    integers (``FixedFedAvg``, ``FixedMedian``, ``FixedTrimmedMean``) every replica recomputes the
+    integers (``FixedFedAvg``, ``FixedMedian``, ``FixedKrum``, …) every replica recomputes the
     aggregate, and a quorum of them has to get the coordinator's.
     """
 

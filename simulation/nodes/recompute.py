@@ -16,7 +16,7 @@ from typing import Any
 import simpy
 
 from simulation.base.units import US_PER_S
-from simulation.contracts.aggregation import Rule, aggregate_models
+from simulation.contracts.aggregation import aggregate_models
 from simulation.contracts.committee import committee
 from simulation.contracts.rounds import (
     ENDED,
@@ -27,6 +27,7 @@ from simulation.contracts.rounds import (
     read_round,
     round_status,
 )
+from simulation.contracts.rules import Rule
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Reply
 from simulation.nodes.shelf import Shelf

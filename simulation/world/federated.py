@@ -20,7 +20,7 @@ from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
 from simulation.base.tensors import Arrays, encode_model
 from simulation.config.experiment import Experiment
-from simulation.contracts.aggregation import Rule
+from simulation.contracts.rules import Rule
 from simulation.federation.announce import Announcer
 from simulation.federation.codec import declared_examples
 from simulation.federation.fixed import rule_for

@@ -18,8 +18,8 @@ from simulation.consensus import registry
 from simulation.consensus.protocol import Decide
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.contracts import default_contracts
-from simulation.contracts.aggregation import described
 from simulation.contracts.evidence import evidence
+from simulation.contracts.rules import described
 from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
 from simulation.learning.params import DpSgdParams

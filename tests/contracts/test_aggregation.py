@@ -16,15 +16,13 @@ from simulation.contracts.aggregation import (
     MAX_ELEMENT,
     MAX_WEIGHT,
     AggregationError,
-    FixedFedAvg,
-    FixedMedian,
-    FixedTrimmedMean,
     Update,
     aggregate,
     dequantise,
     inputs_root,
     quantise,
 )
+from simulation.contracts.rules import FixedFedAvg, FixedMedian, FixedTrimmedMean
 
 RULES = [FixedFedAvg(), FixedMedian(), FixedTrimmedMean(trim=1)]
 FLOATS = st.floats(-100, 100, width=32)

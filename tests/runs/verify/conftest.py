@@ -18,8 +18,9 @@ from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
 from simulation.base.tensors import decode_model, encode_model, model_root
 from simulation.contracts import default_contracts, task
-from simulation.contracts.aggregation import FixedFedAvg, aggregate_models, inputs_root
+from simulation.contracts.aggregation import aggregate_models, inputs_root
 from simulation.contracts.rounds import holding
+from simulation.contracts.rules import FixedFedAvg
 from simulation.ledger.chain import SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
