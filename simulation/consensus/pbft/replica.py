@@ -331,7 +331,7 @@ class PbftReplica(Retransmission):
         if self.own:
             self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
         if self.target:
-            self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms))
+            self.set_fetch_timer()
         self.watch()
         self.propose_batches()
         if not self.active:

@@ -18,6 +18,7 @@ from simulation.consensus.pbft.messages import (
     StableCheckpoint,
     State,
 )
+from simulation.consensus.pbft.requests import MAX_DOUBLINGS
 from simulation.consensus.protocol import Batch, Load, TimerKey, is_well_formed
 
 FETCH_TIMER = ("fetch",)
@@ -31,6 +32,8 @@ class Transfer(Checkpoints):
     _source: ReplicaId = -1
     _stalls = 0
     """How often in a row the timer found nothing new."""
+    _patience = 0
+    """How often all signers were asked in vain: the timer doubles with each."""
     _seen_fetched: tuple[int, int] = (0, 0)
     _fetched: tuple[Batch, ...] = ()
     """Batches from ``executed + 1`` on, all from the same source, unchecked."""
@@ -42,7 +45,8 @@ class Transfer(Checkpoints):
         self.target = proof
         if FETCH_TIMER not in self.timers:
             self._source = self.id
-            self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms))
+            self._patience = 0
+            self.set_fetch_timer()
             # Within the window the missing votes are probably on their way: wait for the timer.
             if proof[0].seq > self.high:
                 self._fetch_from_next()
@@ -70,7 +74,11 @@ class Transfer(Checkpoints):
         else:
             # The answer may only be lost: ask the same source again before giving it up.
             self._ask()
-        self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms))
+        self.set_fetch_timer()
+
+    def set_fetch_timer(self) -> None:
+        """Look again after a while whether the transfer has got on."""
+        self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms) << self._patience)
 
     def _fetch_from_next(self) -> None:
         """Ask the next replica, in turn, that has signed the certificate."""
@@ -78,6 +86,10 @@ class Transfer(Checkpoints):
         if not signers:
             return
         after = [signer for signer in signers if signer > self._source]
+        if not after and self._source != self.id:
+            # Their answers may take longer than the timer: then only doubling finds a value that
+            # works, as an answer from who is no longer the source is not taken.
+            self._patience = min(self._patience + 1, MAX_DOUBLINGS)
         self._source = after[0] if after else signers[0]
         self._fetched = ()
         self._stalls = 0

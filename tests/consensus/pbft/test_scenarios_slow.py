@@ -89,3 +89,20 @@ def test_scenario_29_a_saturated_link_of_the_leader() -> None:
 
     assert stage.reported("view-change") == []
     assert stage.now_us >= 16 * 3 * 5 * MS, "n − 1 copies of each proposal went over one link"
+
+
+def test_scenario_29_a_slow_node_catches_up_although_answers_take_longer_than_its_timer() -> None:
+    """Answers come after 1 s, the transfer timer is 0.3 s: only waiting longer finds a source."""
+    params = replace(QUICK, request_timeout_ms=10_000.0, retransmit_ms=300.0, heartbeat_ms=0.0)
+    stage = Stage(params=params)
+    stage.at(0, "cut", -1, 0, 3)
+    for k in range(12):
+        stage.request(k % 3, k * 20)
+    stage.at(300, "heal")
+    stage.tap = lambda src, dst, x: 500 * MS if 3 in (src, dst) else 0
+    stage.request(3, 400)
+
+    stage.finish(10_000)
+
+    assert stage.views == [0] * 4
+    assert [h.replica for h in stage.reported("state-transfer")] == [3]
