@@ -6,6 +6,7 @@ Exit codes are those of ``wardchain``: 0 all equal, 1 a run failed, 2 wrong inpu
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -69,7 +70,9 @@ def _one(stem: str, size: Size, out: Path, options: argparse.Namespace) -> Outco
 
     from experiments.suite import complete, keep_reference
 
-    outcome, table = complete(stem, size, out, _say, options.other_seeds)
+    outcome, table = complete(
+        stem, size, out, _say, options.jobs or os.cpu_count() or 1, options.other_seeds
+    )
     if options.update and table is not None:
         keep_reference(stem, out / "figures")
         _say(f"{stem}: is now the reference; python -m experiments --write-readme lists it")
@@ -132,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="runs go to DIR/runs, tables and figures to DIR/figures",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes; 0: one for each processor"
     )
     parser.add_argument(
         "--other-seeds",

@@ -24,8 +24,12 @@ from simulation.config.study import Point, Study, load_study, written_digest
 from simulation.config.sweep import Size, ToleranceParams
 from simulation.records.errors import AbsentDataError
 from simulation.runs.artifacts import read_metrics
+from simulation.runs.directory import run_directory
 from simulation.runs.manifest import read_manifest
 from simulation.runs.provenance import host, revision, versions
+from simulation.runs.sweep.local import on_processes
+from simulation.runs.sweep.plan import meet_data, plan
+from simulation.runs.sweep.work import Ended
 
 Say = Callable[[str], None]
 KINDS = ("csv", "manifest.json", "svg")
@@ -74,7 +78,7 @@ def tolerances_of(stem: str, study: Study | None) -> ToleranceParams:
 
 
 def complete(
-    stem: str, size: Size, out: Path, say: Say, other_seeds: bool = False
+    stem: str, size: Size, out: Path, say: Say, jobs: int = 1, other_seeds: bool = False
 ) -> tuple[Outcome, Table | None]:
     """Bring one stem to its figure and verdict, with files in ``<out>/figures``.
 
@@ -89,7 +93,7 @@ def complete(
         if study is None:
             runs, table = list[Run](), module.compute(size)
         else:
-            runs = run_missing(stem, study, out, say)
+            runs = run_missing(stem, study, out, say, jobs)
             table = module.table(runs)
     except AbsentDataError as error:
         return replace(outcome, skipped=str(error)), None
@@ -109,38 +113,33 @@ def complete(
 # ---- runs ---------------------------------------------------------------------------------------
 
 
-def run_missing(stem: str, study: Study, out: Path, say: Say) -> list[Run]:
+def run_missing(stem: str, study: Study, out: Path, say: Say, jobs: int = 1) -> list[Run]:
     """All runs of a study, below ``<out>/runs``; those that are done are not run again.
 
     Raises:
         ConfigError, AbsentDataError: for what has to be mended before anything can run.
         RunFailedError: when runs end with an exception; all others are finished first.
     """
-    from experiments.run_figure import draw_run
-    from simulation.runs.directory import State, run_directory, state
-    from simulation.runs.execute import execute
-    from simulation.runs.preflight import preflight
-
-    runs: list[Run] = []
+    made = plan(study, out / "runs")
+    meet_data(made.missing)
+    done = len(made.jobs) - len(made.missing)
+    say(f"{stem}: {len(made.jobs)} runs, {done} done before")
+    named = {job.directory: job for job in made.jobs}
     failures: list[str] = []
-    folder = out / "runs"
-    for point in study.points:
-        places = {seed: run_directory(folder, point.experiment, seed) for seed in study.seeds}
-        missing = [seed for seed, place in places.items() if state(place) is not State.DONE]
-        if missing:
-            preflight(point.experiment, missing)
-        for seed in study.seeds:
-            words = ", ".join(f"{name} {label}" for name, label in point.labels.items())
-            say(f"{stem}: {words}, seed {seed}: {'runs' if seed in missing else 'done before'}")
-            learns = point.experiment.learns
-            result = execute(point.experiment, seed, folder, draw=draw_run if learns else None)
-            if result.failure is not None:
-                failures.append(f"{result.directory}/FAILED: {result.failure.message}")
-                continue
-            runs.append(_run(stem, point, seed, result.directory, out))
+    for event in on_processes(made.missing, jobs):
+        if isinstance(event, Ended):
+            done += 1
+            how = f"{event.wall_s:.1f} s" if event.failure is None else f"FAILED: {event.failure}"
+            say(f"{stem}: [{done}/{len(made.jobs)}] {named[event.directory]}: {how}")
+            if event.failure is not None:
+                failures.append(f"{event.directory}/FAILED: {event.failure}")
     if failures:
         raise RunFailedError("\n".join(failures))
-    return runs
+    return [
+        _run(stem, point, seed, run_directory(out / "runs", point.experiment, seed), out)
+        for point in study.points
+        for seed in study.seeds
+    ]
 
 
 def _run(stem: str, point: Point, seed: int, directory: Path, out: Path) -> Run:

@@ -18,6 +18,7 @@ from simulation.cli.privacy import privacy_app
 from simulation.cli.prove import prove
 from simulation.cli.run import run
 from simulation.cli.soak import soak
+from simulation.cli.sweep import sweep
 from simulation.cli.trace import trace
 from simulation.cli.validate import validate
 from simulation.cli.verify import verify
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(short_help="Run an experiment.")(run)
+app.command(short_help="Run every point and seed of a sweep.")(sweep)
 app.command(short_help="Check a configuration; print it resolved, estimate.")(check)
 app.command(short_help="Audit a finished run from its files.")(verify)
 app.command(short_help="Check one receipt or state proof offline.")(verify_receipt)

@@ -33,6 +33,7 @@ def run(
     """Run an experiment: one run for each seed, skipping what is already done."""
     from simulation.config.concerns import concerns
     from simulation.config.load import load
+    from simulation.config.study import has_sweep
     from simulation.runs.directory import State, require_writable, run_directory, state
 
     experiment = load(config, set_ or (), seed)
@@ -44,6 +45,8 @@ def run(
         _prepare(experiment, missing)
     for warning in concerns(experiment):
         note(f"warning: {warning}")
+    if has_sweep(config):
+        note(f"{config}: runs without its sweep; wardchain sweep {config} runs every point")
     results = [_run_one(experiment, number, out, json) for number in experiment.seeds]
     code = RUN_FAILED if any(result.failure for result in results) else DONE
     if json:

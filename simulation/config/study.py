@@ -84,6 +84,16 @@ def size_of(sweep: SweepParams, size: Size) -> SizeParams | None:
     return {Size.SMOKE: sweep.smoke, Size.QUICK: None, Size.FULL: sweep.full}[size]
 
 
+def has_sweep(file: FilePath) -> bool:
+    """Whether a file varies anything.
+
+    Raises:
+        ConfigError: when the file cannot be read.
+    """
+    sweep = read(file).data.get("sweep")
+    return isinstance(sweep, dict) and bool(cast("dict[str, object]", sweep).get("axes"))
+
+
 def written_digest(file: FilePath) -> str:
     """Hexadecimal SHA-256 of what a file says about its quick size, without layout and comments.
 
