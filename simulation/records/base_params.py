@@ -9,12 +9,44 @@ Normalisation = Literal["site", "pooled", "public", "none"]
 """``site``: statistics of the hospital's own training rows; ``pooled``: of all hospitals' training
 rows, which is not private; ``public``: published ranges, mapped to -1 .. 1; ``none``."""
 
+Split = Literal["random", "time"]
+"""How sides are chosen: patients at random, or rows by their time."""
+
 EncounterKind = Literal["inpatient", "emergency", "ambulatory", "other"]
 """Kinds of encounter, as in `tables.ENCOUNTER_KINDS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecordsParams:
+class SplitParams:
+    """How a hospital's rows become training, validation and test rows. A patient is on one side."""
+
+    test_fraction: float = 0.2
+    """Share of each hospital's patients kept for testing, between 0 and 1; stratified by label
+    where every class has more than two patients. A patient known to several hospitals is on the
+    same side at all of them. With ``split: time``: share of the rows of all hospitals."""
+    validation_fraction: float = 0.0
+    """Share kept for choosing hyperparameters, from 0 to below 1 - test_fraction: neither trained
+    on nor in any metric of a test. 0: none."""
+    split: Split = "random"
+    """``random``: patients are drawn. ``time``: test rows are the latest of all hospitals', then
+    come the validation rows, then the training rows, so that drift shows in the metrics. Rows of a
+    patient on two sides then stay on the earliest only, and rows whose outcome was not yet known
+    when the next side begins are left out; both are counted in a note. Needs rows with a time."""
+    split_seed: int | None = None
+    """Seed of the split; none: drawn from the run's seed."""
+
+    def __post_init__(self) -> None:
+        check_fraction(self.test_fraction)
+        check_seed(self.split_seed)
+        if not 0 <= self.validation_fraction < 1 - self.test_fraction:
+            raise ValueError(
+                f"validation_fraction: must be from 0 to below 1 - test_fraction "
+                f"({1 - self.test_fraction:g}), got {self.validation_fraction}; usual is 0.1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordsParams(SplitParams):
     """Sources of longitudinal records: what is predicted, from what, and how it is scaled."""
 
     index: tuple[EncounterKind, ...] = ("inpatient",)
@@ -32,18 +64,12 @@ class RecordsParams:
     """Columns and levels that fewer than this share of the training rows have are left out or
     folded into ``other``; with normalisation ``public`` and ``none`` all are kept, since counting
     them is a use of private records."""
-    test_fraction: float = 0.2
-    """Share of each hospital's patients kept for testing, between 0 and 1. A patient known to
-    several hospitals is on the same side at all of them."""
-    split_seed: int | None = None
-    """Seed of the train/test split; none: drawn from the run's seed."""
     normalisation: Normalisation = "site"
     """How inputs are scaled: by median and interquartile range of the training rows (``site``,
     ``pooled``: private statistics outside the guarantee), by published ranges, or not at all."""
 
     def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
+        SplitParams.__post_init__(self)
         if not self.index or not self.outcome:
             raise ValueError("index: index and outcome need at least one kind of encounter each")
         if self.horizon_days < 1:

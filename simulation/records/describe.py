@@ -6,7 +6,6 @@ they are computed from all hospitals' records, which no party of a federation co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +15,9 @@ from simulation.base.rng import Streams
 from simulation.records.params import DataParams, PartitionParams
 from simulation.records.partition import Part, deal
 from simulation.records.registry import source_of
+from simulation.records.split import known_to_several
 from simulation.records.table import Index, Table
-from simulation.records.tables import DAY_MIN
+from simulation.records.tables import day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def describe(
     else:
         parts = [Part(np.arange(len(table.y)), "all")]
     used = np.concatenate([part.rows for part in parts])
-    known = _known(table, parts)
+    known = known_to_several(table, parts)
     lines = [
         _line(table, part.rows, part.name or f"hospital {i}", known) for i, part in enumerate(parts)
     ]
@@ -93,8 +93,8 @@ def describe(
         everybody=_line(table, used, "all", known),
         ceiling_auroc=None if table.risk is None else ceiling(table.risk[used]),
         records=records if isinstance(records, dict) else records.counts(),
-        from_day=None if times is None else _day(int(times.min())),
-        until_day=None if times is None else _day(int(times.max())),
+        from_day=None if times is None else day_of(int(times.min())),
+        until_day=None if times is None else day_of(int(times.max())),
         notes=table.notes,
     )
 
@@ -113,15 +113,6 @@ def ceiling(risk: NDArray[np.float64]) -> float:
     below = np.cumsum(negative) - negative
     assert len(values) == len(positive)
     return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
-
-
-def _known(table: Table, parts: Sequence[Part]) -> Index:
-    """Patients who have rows at more than one hospital."""
-    if table.patient is None:
-        return np.array([], dtype=np.int64)
-    each = [np.unique(table.patient[part.rows]) for part in parts]
-    patients, count = np.unique(np.concatenate(each), return_counts=True)
-    return patients[count > 1]
 
 
 def _line(table: Table, rows: Index, name: str, known: Index) -> HospitalLine:
@@ -152,7 +143,3 @@ def _missing(table: Table, rows: Index) -> float:
     named = [name.endswith(("=missing", "=?")) for name in table.features]
     gaps = np.isnan(table.x[rows]).sum() + (table.x[rows][:, named] == 1).sum()
     return float(gaps) / (len(rows) * len({name.split("=")[0] for name in table.features}))
-
-
-def _day(time_min: int) -> str:
-    return str(np.datetime64(0, "D") + np.timedelta64(time_min // DAY_MIN, "D"))

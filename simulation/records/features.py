@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from simulation.records.base_params import RecordsParams
 from simulation.records.errors import DataError
+from simulation.records.groups import Group, age_band
 from simulation.records.table import Column, Index, Labels, Rows, Table
 from simulation.records.tables import (
     ADMISSIONS,
@@ -104,8 +105,17 @@ def features_of(cohort: Cohort, params: RecordsParams) -> Table:
         sites=tuple(cohort.hospitals[i] for i in present),
         patient=given.patient[rows],
         time_min=given.end_min[rows],
+        horizon_min=params.horizon_days * DAY_MIN,
+        groups=_groups(cohort, rows),
         risk=None if cohort.risk is None else cohort.risk[rows],
     )
+
+
+def _groups(cohort: Cohort, rows: Index) -> dict[str, Group]:
+    """Sex, and age at the prediction."""
+    person = cohort.encounters.patient[rows]
+    age = (cohort.encounters.end_min[rows] - cohort.patients.birth_min[person]) / YEAR_MIN
+    return {"sex": np.array(SEXES)[cohort.patients.sex[person]], "age": age_band(age)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

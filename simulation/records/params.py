@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-from simulation.records.base_params import Normalisation, check_fraction, check_seed
+from simulation.records.base_params import Normalisation, SplitParams
 from simulation.records.longitudinal_params import FhirParams, SyntheaCsvParams
 from simulation.records.synthetic.params import SyntheticParams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BreastCancerParams:
+class BreastCancerParams(SplitParams):
     """Wisconsin diagnostic breast cancer: 569 real biopsies, 30 measurements, nothing to download.
 
     Label: 1 = malignant. It knows no hospitals: use the partition ``iid`` or ``dirichlet``.
@@ -22,22 +22,13 @@ class BreastCancerParams:
 
     kind: Literal["breast_cancer"] = "breast_cancer"
     """Names this source."""
-    test_fraction: float = 0.2
-    """Share of each hospital's rows kept for testing, between 0 and 1; stratified by label where
-    every class has more than two rows."""
-    split_seed: int | None = None
-    """Seed of the train/test split; none: drawn from the run's seed."""
     normalisation: Normalisation = "site"
     """How inputs are scaled; ``site`` and ``pooled`` use private statistics outside the guarantee,
     ``pooled`` moreover shares them between hospitals, ``public`` uses published ranges."""
 
-    def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeartDiseaseParams:
+class HeartDiseaseParams(SplitParams):
     """UCI heart disease: 740 patients of four real hospitals, prepared as in FLamby.
 
     Cleveland, Hungary, Switzerland, VA Long Beach; label: 1 = narrowing of a vessel by more than
@@ -55,13 +46,9 @@ class HeartDiseaseParams:
     """How inputs are scaled; FLamby: ``site``. ``site`` and ``pooled`` use private statistics
     outside the guarantee, ``public`` uses clinical ranges."""
 
-    def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IstParams:
+class IstParams(SplitParams):
     """International Stroke Trial: 19,285 patients, 38 inputs known at randomisation.
 
     Label: 1 = dead or dependent after six months. Source: Sandercock, Niewada, Czlonkowska, Trials
@@ -72,21 +59,13 @@ class IstParams:
     """Names this source."""
     by: Literal["hospital", "country"] = "hospital"
     """What the natural partition takes for a hospital: the trial's hospitals, or countries."""
-    test_fraction: float = 0.2
-    """Share of each hospital's patients kept for testing, between 0 and 1."""
-    split_seed: int | None = None
-    """Seed of the train/test split; none: drawn from the run's seed."""
     normalisation: Normalisation = "site"
     """How inputs are scaled; ``site`` and ``pooled`` use private statistics outside the guarantee,
     ``public`` uses clinical ranges."""
 
-    def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Diabetes130Params:
+class Diabetes130Params(SplitParams):
     """Diabetes in 130 US hospitals: 69,987 patients, first stay each, no death or hospice.
 
     Label: 1 = readmitted within 30 days. The data name no hospitals: what stands in for them is
@@ -99,17 +78,9 @@ class Diabetes130Params:
     by: Literal["payer", "specialty", "admission_source"] = "payer"
     """What the natural partition takes for a hospital. Patients whose value is missing, up to half
     of all, are dealt to parts no larger than the largest named group."""
-    test_fraction: float = 0.2
-    """Share of each hospital's patients kept for testing, between 0 and 1."""
-    split_seed: int | None = None
-    """Seed of the train/test split; none: drawn from the run's seed."""
     normalisation: Normalisation = "site"
     """How inputs are scaled; ``site`` and ``pooled`` use private statistics outside the guarantee,
     ``public`` uses the ranges of the data's documentation."""
-
-    def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +124,7 @@ InputParams = Union[NumberInput, LevelsInput]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CsvParams:
+class CsvParams(SplitParams):
     """A table of one's own: a CSV file with a header line, and what its columns mean."""
 
     kind: Literal["csv"] = "csv"
@@ -173,21 +144,22 @@ class CsvParams:
     patient: str | None = None
     """Name of the column that identifies the patient, where one may have several rows: these then
     stay together, in one hospital and on one side of the split. None: every row is a patient."""
+    time: str | None = None
+    """Name of the column that says when a row's prediction is made: a date or time, ISO 8601. For
+    ``split: time`` and to see drift. None: not known."""
+    subgroups: tuple[str, ...] = ()
+    """Names of columns by which metrics are reported separately, e.g. sex; at most 20 values each.
+    They are inputs only if they are listed there, too."""
     delimiter: str = ","
     """The character between cells."""
     sha256: str | None = None
     """Hexadecimal digest that the file must have; none: any file is accepted."""
-    test_fraction: float = 0.2
-    """Share of each hospital's patients kept for testing, between 0 and 1."""
-    split_seed: int | None = None
-    """Seed of the train/test split; none: drawn from the run's seed."""
     normalisation: Normalisation = "site"
     """How inputs are scaled; ``site`` and ``pooled`` use private statistics outside the guarantee,
     ``public`` uses the ranges given with the inputs."""
 
     def __post_init__(self) -> None:
-        check_fraction(self.test_fraction)
-        check_seed(self.split_seed)
+        SplitParams.__post_init__(self)
         if not self.inputs:
             raise ValueError("inputs: a table needs at least one column to learn from")
         names = [given.name for given in self.inputs]

@@ -6,8 +6,8 @@ Printing one shows counts, never a record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,9 @@ from simulation.base.ids import HospitalId
 from simulation.records.errors import DataError
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Shard:
-    """The private records of one hospital, split and scaled. The arrays are read-only.
+    """The private records of one hospital, split by patient and scaled. The arrays are read-only.
 
     Raises:
         DataError: when shapes disagree, a value is not finite, or a label is not 0 or 1.
@@ -31,10 +31,20 @@ class Shard:
     """Training inputs, shape (rows, features)."""
     train_y: NDArray[np.int64]
     """Training labels, shape (rows,), 0 or 1."""
+    train_patient: NDArray[np.int64]
+    """Whose each training row is, shape (rows,): codes from 0 that mean nothing outside this shard
+    and never leave it. For privacy by patient: rows of one code are one unit."""
+    validation_x: NDArray[np.float32]
+    """Validation inputs, shape (rows, features); no rows where none were asked for."""
+    validation_y: NDArray[np.int64]
+    """Validation labels, shape (rows,), 0 or 1."""
     test_x: NDArray[np.float32]
     """Test inputs, shape (rows, features)."""
     test_y: NDArray[np.int64]
     """Test labels, shape (rows,), 0 or 1."""
+    test_groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict[str, NDArray[np.str_]])
+    """Subgroup of each test row by what tells them apart (``sex``, ``age``), shape (rows,) each;
+    empty text where it is not known. For metrics only, never an input."""
     features: tuple[str, ...]
     """Names of the inputs, in column order."""
     name: str = ""
@@ -43,6 +53,7 @@ class Shard:
     def __post_init__(self) -> None:
         for split, x, y in (
             ("training", self.train_x, self.train_y),
+            ("validation", self.validation_x, self.validation_y),
             ("test", self.test_x, self.test_y),
         ):
             if x.shape != (len(y), len(self.features)):
@@ -50,10 +61,10 @@ class Shard:
                     f"hospital {self.hospital}: {split} inputs have shape {x.shape}, "
                     f"expected ({len(y)}, {len(self.features)})"
                 )
-            if not len(y):
+            if not len(y) and split != "validation":
                 raise DataError(
                     f"hospital {self.hospital}: no {split} rows; use fewer hospitals, a larger "
-                    "min_size or another test_fraction"
+                    "min_size, another test_fraction or split: random"
                 )
             if not np.isfinite(x).all():
                 raise DataError(f"hospital {self.hospital}: a {split} input is not a finite number")
@@ -61,6 +72,12 @@ class Shard:
                 raise DataError(f"hospital {self.hospital}: a {split} label is neither 0 nor 1")
             x.setflags(write=False)
             y.setflags(write=False)
+        if self.train_patient.shape != self.train_y.shape:
+            raise DataError(f"hospital {self.hospital}: not one patient for each training row")
+        if any(group.shape != self.test_y.shape for group in self.test_groups.values()):
+            raise DataError(f"hospital {self.hospital}: not one subgroup for each test row")
+        for column in (self.train_patient, *self.test_groups.values()):
+            column.setflags(write=False)
 
     def __repr__(self) -> str:
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,11 @@ class Table:
     """What each raw column holds; none when all are complete numbers."""
     time_min: Index | None = None
     """When each row's prediction is made, minutes since 1970, shape (rows,)."""
+    horizon_min: int = 0
+    """How long after the prediction its outcome is known, minutes."""
+    groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict[str, NDArray[np.str_]])
+    """Subgroup of each row by what tells them apart (``sex``, ``age``), shape (rows,) each; empty
+    text where it is not known. For metrics only, never an input."""
     risk: Rows | None = None
     """The probability with which each label was drawn, shape (rows,), where it is known."""
     notes: tuple[str, ...] = ()

@@ -33,6 +33,11 @@ ADMISSIONS = ("unknown", "elective", "emergency")
 """How a stay began."""
 
 
+def day_of(time_min: int) -> str:
+    """The day of a time, ISO 8601."""
+    return str(np.datetime64(0, "D") + np.timedelta64(time_min // DAY_MIN, "D"))
+
+
 @dataclass(frozen=True, slots=True)
 class Codebook:
     """The codes that a table uses."""

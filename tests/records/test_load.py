@@ -26,6 +26,7 @@ from simulation.records.params import (
 from simulation.records.partition import deal
 from simulation.records.registry import source_of
 from simulation.records.shard import Shard
+from simulation.records.split import in_two
 from simulation.records.table import Table
 
 CANCER = BreastCancerParams()
@@ -144,58 +145,9 @@ def test_a_patient_is_never_divided(seed: int) -> None:
         held = [set(patient[part.rows].tolist()) for part in dealt]
         assert sum(len(one) for one in held) == len(set(patient.tolist()))
         assert sum(len(part.rows) for part in dealt) == 70
-    train, test = loading._split(rows.y, patient, 0.3, seed, hospital=0)
+    train, test = in_two(rows.y, patient, 0.3, seed, hospital=0)
     assert not set(patient[train].tolist()) & set(patient[test].tolist())
     assert sorted([*train.tolist(), *test.tolist()]) == list(range(70))
-
-
-# ---- splitting ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", [1, 42])
-def test_heart_disease_has_the_published_split(real_data: Path, seed: int) -> None:
-    """Train/test 199/104, 172/89, 30/16, 85/45, whatever the run's seed; stratified."""
-    del real_data
-    found = load(HeartDiseaseParams(), NaturalParams(), None, Streams(seed))
-    sizes = [(len(shard.train_y), len(shard.test_y)) for shard in found]
-    assert sizes == [(199, 104), (172, 89), (30, 16), (85, 45)]
-    assert [shard.name for shard in found] == ["cleveland", "hungarian", "switzerland", "va"]
-    test_positive = [int(shard.test_y.sum()) for shard in found]
-    assert test_positive == [48, 33, 15, 35]
-    other = load(HeartDiseaseParams(), NaturalParams(), 4, Streams(seed + 1))
-    for a, b in zip(found, other, strict=True):
-        assert np.array_equal(a.test_x, b.test_x), "the published split has a seed of its own"
-
-
-def test_the_split_keeps_every_row_once_and_the_label_shares() -> None:
-    """80/20 for each hospital, stratified where every class has more than two rows."""
-    rows = table(rows=403, positive=0.25)
-    train, test = loading._split(rows.y, None, 0.2, seed=3, hospital=0)
-    assert sorted([*train.tolist(), *test.tolist()]) == list(range(403))
-    assert len(test) == 81
-    assert rows.y[test].mean() == pytest.approx(rows.y.mean(), abs=0.01)
-
-
-@pytest.mark.parametrize("positive", [0, 1, 2])
-def test_a_class_that_is_too_rare_is_split_by_chance(positive: int) -> None:
-    """Two rows cannot be stratified; one class alone need not be."""
-    labels = np.zeros(30, dtype=np.int64)
-    labels[:positive] = 1
-    train, test = loading._split(labels, None, 0.34, seed=1, hospital=0)
-    assert len(train) + len(test) == 30
-
-
-def test_a_hospital_too_small_to_split_is_an_error() -> None:
-    """One row cannot be in both."""
-    with pytest.raises(DataError, match="test_fraction: hospital 3 has 1 patients, too few"):
-        loading._split(np.array([1]), None, 0.2, seed=1, hospital=3)
-
-
-def test_the_split_follows_the_seed_per_hospital() -> None:
-    """Another run's seed gives another split, unless one is fixed."""
-    free = [load(CANCER, IidParams(), 3, Streams(s)) for s in (1, 1, 2)]
-    assert np.array_equal(free[0][1].test_x, free[1][1].test_x)
-    assert not np.array_equal(free[0][1].test_x, free[2][1].test_x)
 
 
 # ---- scaling ------------------------------------------------------------------------------------
@@ -218,7 +170,7 @@ def test_test_rows_have_no_influence_on_scaling(monkeypatch: pytest.MonkeyPatch)
     for hospital, part in enumerate(dealt):
         rows = part.rows
         seed = Streams(5).integer("records", "split", hospital) % 2**32
-        _, test = loading._split(original.y[rows], None, 0.2, seed, hospital)
+        _, test = in_two(original.y[rows], None, 0.2, seed, hospital)
         changed[rows[test]] *= 1000
     source = replace(source_of("breast_cancer"), read=lambda _: _with(original, changed))
     monkeypatch.setattr(loading, "source_of", lambda _: source)
@@ -275,6 +227,9 @@ def shard(**changes: Any) -> Shard:
         "hospital": 2,
         "train_x": np.ones((3, 2), dtype=np.float32),
         "train_y": np.array([0, 1, 1]),
+        "train_patient": np.array([0, 0, 1]),
+        "validation_x": np.ones((0, 2), dtype=np.float32),
+        "validation_y": np.array([], dtype=np.int64),
         "test_x": np.ones((1, 2), dtype=np.float32),
         "test_y": np.array([1]),
         "features": ("a", "b"),
@@ -293,6 +248,9 @@ def shard(**changes: Any) -> Shard:
             {"test_x": np.ones((0, 2), dtype=np.float32), "test_y": np.array([], dtype=np.int64)},
             "no test rows",
         ),
+        ({"train_patient": np.array([0, 1])}, "not one patient for each training row"),
+        ({"validation_y": np.array([1])}, r"validation inputs have shape \(0, 2\)"),
+        ({"test_groups": {"sex": np.array(["male"] * 2)}}, "not one subgroup for each test row"),
     ],
 )
 def test_a_shard_that_cannot_be_used_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -304,8 +262,9 @@ def test_a_shard_that_cannot_be_used_is_refused(changes: dict[str, Any], message
 def test_a_shard_cannot_be_written_to_and_prints_no_record() -> None:
     """Records stay as they were loaded, and never reach a log by accident."""
     made = load(CANCER, IidParams(), 3, Streams(1))[0]
-    with pytest.raises(ValueError, match="read-only"):
-        made.train_x[0, 0] = 1.0
+    for column in (made.train_x, made.train_y, made.train_patient, made.validation_x, made.test_x):
+        with pytest.raises(ValueError, match="read-only"):
+            column[:1] = 1
     assert repr(made) == "Shard(hospital=0, name='', train=152, test=38, features=30)"
     assert str(made) == repr(made)
 

@@ -16,6 +16,11 @@ from simulation.records.params import BreastCancerParams, DirichletParams, Heart
         (lambda: BreastCancerParams(test_fraction=0.0), "test_fraction: must be between 0 and 1"),
         (lambda: HeartDiseaseParams(test_fraction=1.0), "test_fraction: must be between 0 and 1"),
         (lambda: HeartDiseaseParams(split_seed=-1), "split_seed: must be between 0 and 4294967295"),
+        (
+            lambda: BreastCancerParams(validation_fraction=0.8),
+            "validation_fraction: must be from 0 to below 1 - test_fraction (0.8), got 0.8",
+        ),
+        (lambda: BreastCancerParams(validation_fraction=-0.1), "validation_fraction: must be"),
         (lambda: DirichletParams(alpha=0.0), "alpha: must be a number above 0"),
         (lambda: DirichletParams(alpha=float("nan")), "alpha: must be a number above 0"),
         (lambda: DirichletParams(min_size=1), "min_size: must be at least 2"),

@@ -60,13 +60,14 @@ def content(message) -> bytes:
 
 
 def traces_of(shard) -> list[bytes]:
-    """Byte strings that would give records away: every row and the label column, in each form."""
+    """Byte strings that would give records away: every row, labels and patients, in each form."""
     found = []
     for rows, labels in ((shard.train_x, shard.train_y), (shard.test_x, shard.test_y)):
         for kind in ("<f4", "<f8", ">f4", ">f8"):
             # Four neighbouring values of a row identify it; no honest message repeats them.
             found += [row[:4].astype(kind).tobytes() for row in rows]
         found += [labels.astype(kind).tobytes() for kind in ("u1", "<i4", "<i8", "<f4")]
+    found += [shard.train_patient.astype(kind).tobytes() for kind in ("<i4", "<i8")]
     return found
 
 

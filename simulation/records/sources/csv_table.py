@@ -8,11 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from simulation.records.assemble import minutes
 from simulation.records.errors import DataError
+from simulation.records.groups import Group
 from simulation.records.params import CsvParams
 from simulation.records.source import Source
-from simulation.records.table import Table
-from simulation.records.tabular import encode_inputs, encode_labels, number_groups, read_text
+from simulation.records.table import Index, Table
+from simulation.records.tabular import (
+    Text,
+    encode_inputs,
+    encode_labels,
+    number_groups,
+    read_text,
+)
+
+_MOST_VALUES = 20
 
 
 def read(params: CsvParams) -> Table:
@@ -22,8 +32,8 @@ def read(params: CsvParams) -> Table:
         DataError: when the file is absent, has another digest than given, or breaks a rule of its
             schema; the message names file, line, column and rule.
     """
-    others = [name for name in (params.hospital, params.patient) if name is not None]
-    wanted = [*(given.name for given in params.inputs), params.label, *others]
+    others = [n for n in (params.hospital, params.patient, params.time) if n is not None]
+    wanted = [*(given.name for given in params.inputs), params.label, *others, *params.subgroups]
     text = read_text(_bytes(params), params.path, wanted, params.delimiter)
     encoded = encode_inputs(text, params.inputs)
     labels = encode_labels(text, params.label, params.positive, params.negative)
@@ -45,7 +55,29 @@ def read(params: CsvParams) -> Table:
         site=site,
         sites=sites,
         patient=patient,
+        time_min=None if params.time is None else _times(text, params.time),
+        groups={name: _group(text, name) for name in params.subgroups},
     )
+
+
+def _times(text: Text, column: str) -> Index:
+    found: list[int] = []
+    for row, cell in enumerate(text.columns[column].tolist()):
+        try:
+            found.append(minutes(cell))
+        except (ValueError, OverflowError) as error:
+            raise text.error(row, column, "must be a date or time, ISO 8601") from error
+    return np.array(found)
+
+
+def _group(text: Text, column: str) -> Group:
+    values = len(np.unique(text.columns[column]))
+    if values > _MOST_VALUES:
+        raise DataError(
+            f"data: {text.path}, column {column}: has {values} values, too many for subgroups; at "
+            f"most {_MOST_VALUES}"
+        )
+    return text.columns[column]
 
 
 def _bytes(params: CsvParams) -> bytes:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulation.records.files import SourceFile, read_original
+from simulation.records.groups import age_band
 from simulation.records.params import Diabetes130Params, InputParams, LevelsInput, NumberInput
 from simulation.records.source import Download, Source
 from simulation.records.table import Index, Table
@@ -88,6 +89,7 @@ def read(params: Diabetes130Params) -> Table:
     text.columns["source"] = text.columns["admission_source_id"].copy()
     _merge(text)
     encoded = encode_inputs(text, _INPUTS)
+    gender, race = text.columns["gender"], text.columns["race"]
     column, missing = _GROUPS[params.by]
     site, sites = _stand_ins(text.columns[column], missing)
     return Table(
@@ -98,6 +100,11 @@ def read(params: Diabetes130Params) -> Table:
         high=encoded.high,
         site=site,
         sites=sites,
+        groups={
+            "sex": np.char.lower(gender),
+            "age": age_band(text.columns["age"].astype(np.float64)),
+            "race": np.where(race == "?", "", race),
+        },
         notes=(f"hospitals of diabetes_130 are stand-ins: groups by {params.by}, not hospitals",),
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from simulation.records.errors import DataError
 from simulation.records.files import SourceFile, read_original
+from simulation.records.groups import age_band
 from simulation.records.params import HeartDiseaseParams
 from simulation.records.source import Download, Source
 from simulation.records.table import Table
@@ -71,16 +72,18 @@ def read(params: HeartDiseaseParams) -> Table:
             rows.append(_inputs(cells))
             labels.append(int(float(cells[_NUM]) > 0))
             sites.append(site)
+    x = np.array(rows, dtype=np.float64)
     indicators = [(f"{name}_{level}", 0.0, 1.0) for name, _, ls in _INDICATORS for level in ls]
     columns = [(name, low, high) for name, _, low, high in _PLAIN] + indicators
     return Table(
         features=tuple(name for name, _, _ in columns),
-        x=np.array(rows, dtype=np.float64),
+        x=x,
         y=np.array(labels, dtype=np.int64),
         low=np.array([low for _, low, _ in columns]),
         high=np.array([high for _, _, high in columns]),
         site=np.array(sites, dtype=np.int64),
         sites=_SITES,
+        groups={"sex": np.where(x[:, 1] == 1, "male", "female"), "age": age_band(x[:, 0])},
     )
 
 

@@ -12,10 +12,18 @@ from __future__ import annotations
 import numpy as np
 
 from simulation.records.files import SourceFile, read_original
+from simulation.records.groups import age_band
 from simulation.records.params import InputParams, IstParams, LevelsInput, NumberInput
 from simulation.records.source import Source
-from simulation.records.table import Table
-from simulation.records.tabular import encode_inputs, encode_labels, number_groups, read_text
+from simulation.records.table import Index, Table
+from simulation.records.tables import DAY_MIN
+from simulation.records.tabular import (
+    Cells,
+    encode_inputs,
+    encode_labels,
+    number_groups,
+    read_text,
+)
 
 _FILE = SourceFile(
     "ist-stroke/IST.csv",
@@ -39,6 +47,10 @@ _INPUTS: tuple[InputParams, ...] = (
     LevelsInput(name="RXHEP", levels=("N", "L", "M")),
 )
 _GROUPS = {"hospital": "HOSPNUM", "country": "COUNTRY"}
+# The dates have Polish names of months; the file has lost the accent of the tenth (paź).
+_MONTHS = ("sty", "lut", "mar", "kwi", "maj", "cze", "lip", "sie", "wrz", "pa?", "lis", "gru")
+_HORIZON_MIN = 183 * DAY_MIN
+"""Six months, after which the outcome was asked for."""
 
 
 def read(params: IstParams) -> Table:
@@ -49,7 +61,7 @@ def read(params: IstParams) -> Table:
     """
     data = read_original(_FILE, "ist")
     group = _GROUPS[params.by]
-    wanted = [*(given.name for given in _INPUTS), "OCCODE", group]
+    wanted = [*(given.name for given in _INPUTS), "OCCODE", "RDATE", group]
     text = read_text(data, _FILE.path, wanted)
     text = text.keep(np.isin(text.columns["OCCODE"], ("1", "2", "3", "4")))
     for name in ("RATRIAL", "RHEP24", "RASP3", "RXHEP", "STYPE", "RCONSC"):
@@ -65,7 +77,20 @@ def read(params: IstParams) -> Table:
         high=encoded.high,
         site=site,
         sites=sites,
+        time_min=_months(text.columns["RDATE"]),
+        horizon_min=_HORIZON_MIN,
+        groups={
+            "sex": np.where(text.columns["SEX"] == "M", "male", "female"),
+            "age": age_band(text.columns["AGE"].astype(np.float64)),
+        },
     )
+
+
+def _months(cells: Cells) -> Index:
+    """Minutes since 1970 of the first day of months such as ``sty-91``."""
+    names, month = np.unique(cells, return_inverse=True)
+    starts = [f"19{name[4:]}-{_MONTHS.index(name[:3]) + 1:02}" for name in names.tolist()]
+    return np.array(starts, dtype="datetime64[m]").astype(np.int64)[month]
 
 
 SOURCE = Source(
