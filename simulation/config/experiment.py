@@ -29,7 +29,8 @@ from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
 from simulation.nodes.loads import Load, NoLoad, WorkloadParams
 from simulation.nodes.params import CommitRevealLedger, LedgerParams
-from simulation.records.params import DataParams, NaturalParams, PartitionParams
+from simulation.records.params import DataParams
+from simulation.records.partition_params import NaturalParams, PartitionParams
 from simulation.vault.params import VaultParams
 
 MAX_HOSPITALS = 10_000

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.base.rng import Streams
-from simulation.records.params import DataParams, PartitionParams
+from simulation.records.params import DataParams
 from simulation.records.partition import Part, deal
+from simulation.records.partition_params import PartitionParams
 from simulation.records.registry import source_of
 from simulation.records.split import known_to_several
 from simulation.records.table import Index, Table

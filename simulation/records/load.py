@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from simulation.base.digest import Digest
 from simulation.base.rng import Streams
 from simulation.records.base_params import RecordsParams
-from simulation.records.params import DataParams, Normalisation, PartitionParams
-from simulation.records.partition import deal
+from simulation.records.params import DataParams, Normalisation
+from simulation.records.partition import Part, deal
+from simulation.records.partition_params import PartitionParams
 from simulation.records.pipeline import fit
 from simulation.records.registry import source_of
 from simulation.records.shard import Federation, Shard
@@ -39,13 +40,13 @@ def load(
     """
     table = source_of(data.kind).table(data, hospitals, streams)
     parts = deal(table, partition, hospitals, streams)
-    sides, left_out = divide(table, parts, data, streams)
+    sides, late = divide(table, parts, data, streams)
     recipe = (_fitted if table.columns else _scaled)(data, table, [s.train for s in sides])
     shards = tuple(
         _shard(hospital, part.name, table, side, recipe)
         for hospital, (part, side) in enumerate(zip(parts, sides, strict=True))
     )
-    notes = (*table.notes, *left_out, *_notes(data.normalisation), *recipe.notes)
+    notes = (*table.notes, *_capped(parts), *late, *_notes(data.normalisation), *recipe.notes)
     return Federation(data.kind, shards, notes, recipe.digest)
 
 
@@ -105,6 +106,13 @@ def _shard(hospital: int, name: str, table: Table, side: Sides, recipe: _Recipe)
         test_groups={key: group[side.test] for key, group in table.groups.items()},
         name=name,
     )
+
+
+def _capped(parts: list[Part]) -> tuple[str, ...]:
+    over = [part.left_out for part in parts if part.left_out]
+    if not over:
+        return ()
+    return (f"cap: {sum(over)} patients of {len(over)} hospitals are left out, drawn at random",)
 
 
 def _scaling(

@@ -10,7 +10,37 @@ from typing import Literal, Union
 
 from simulation.records.base_params import Normalisation, SplitParams
 from simulation.records.longitudinal_params import FhirParams, SyntheaCsvParams
+from simulation.records.partition_params import (
+    DirichletParams,
+    FeatureShiftParams,
+    IidParams,
+    NaturalParams,
+    PartitionParams,
+    QuantityParams,
+)
 from simulation.records.synthetic.params import SyntheticParams
+
+__all__ = [
+    "BreastCancerParams",
+    "CsvParams",
+    "DataParams",
+    "Diabetes130Params",
+    "DirichletParams",
+    "FeatureShiftParams",
+    "FhirParams",
+    "HeartDiseaseParams",
+    "IidParams",
+    "InputParams",
+    "IstParams",
+    "LevelsInput",
+    "NaturalParams",
+    "Normalisation",
+    "NumberInput",
+    "PartitionParams",
+    "QuantityParams",
+    "SyntheaCsvParams",
+    "SyntheticParams",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,56 +212,3 @@ DataParams = Union[
     CsvParams,
 ]
 """Every source that a configuration may name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NaturalParams:
-    """Each hospital of the source is a hospital of the federation."""
-
-    kind: Literal["natural"] = "natural"
-    """Names this partition."""
-    min_size: int = 2
-    """Hospitals of the source with fewer patients are left out."""
-    largest: bool = False
-    """When the source has more hospitals than the federation: take the largest of them (in the
-    source's order) instead of refusing."""
-
-    def __post_init__(self) -> None:
-        _check_min_size(self.min_size)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IidParams:
-    """All rows shuffled and dealt evenly: hospitals that differ by chance only."""
-
-    kind: Literal["iid"] = "iid"
-    """Names this partition."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DirichletParams:
-    """Label skew: each class is dealt to the hospitals in proportions drawn from Dirichlet(alpha).
-
-    Source: Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution", 2019.
-    """
-
-    kind: Literal["dirichlet"] = "dirichlet"
-    """Names this partition."""
-    alpha: float = 0.5
-    """Concentration, above 0: small gives one-sided and unequal hospitals, large tends to equal."""
-    min_size: int = 20
-    """The fewest rows that a hospital may get; the draw is repeated until all have so many."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < float("inf"):
-            raise ValueError(f"alpha: must be a number above 0, got {self.alpha}; try 0.5")
-        _check_min_size(self.min_size)
-
-
-PartitionParams = Union[NaturalParams, IidParams, DirichletParams]
-"""Every way to deal rows to hospitals that a configuration may name."""
-
-
-def _check_min_size(value: int) -> None:
-    if value < 2:
-        raise ValueError(f"min_size: must be at least 2, one to train and one to test, got {value}")

@@ -19,9 +19,11 @@ from simulation.records.load import load
 from simulation.records.params import (
     BreastCancerParams,
     DirichletParams,
+    FeatureShiftParams,
     HeartDiseaseParams,
     IidParams,
     NaturalParams,
+    QuantityParams,
 )
 from simulation.records.partition import deal
 from simulation.records.registry import source_of
@@ -54,7 +56,12 @@ def table(rows: int = 200, positive: float = 0.4, seed: int = 0) -> Table:
 def test_every_row_goes_to_exactly_one_hospital(hospitals: int, alpha: float, seed: int) -> None:
     """Whatever the partition, seed and skew."""
     rows = table()
-    for partition in (IidParams(), DirichletParams(alpha=alpha, min_size=4)):
+    for partition in (
+        IidParams(),
+        DirichletParams(alpha=alpha, min_size=4),
+        QuantityParams(alpha=alpha, min_size=4),
+        FeatureShiftParams(feature="a"),
+    ):
         dealt = deal(rows, partition, hospitals, Streams(seed))
         assert sorted(np.concatenate([part.rows for part in dealt]).tolist()) == list(range(200))
         assert len(dealt) == hospitals
@@ -81,6 +88,64 @@ def test_alpha_is_the_skew() -> None:
         return float(np.std(shares))
 
     assert spread(0.1) > 1.5 * spread(2.0) > 3 * spread(1000.0)
+
+
+def test_quantity_skew_is_in_the_size_alone() -> None:
+    """Small alpha gives unequal hospitals of one label rate; large alpha equal ones."""
+    rows = table(rows=8_000)
+
+    def spread(alpha: float) -> tuple[float, float]:
+        dealt = deal(rows, QuantityParams(alpha=alpha), 8, Streams(2))
+        sizes = np.array([len(part.rows) for part in dealt])
+        shares = np.array([rows.y[part.rows].mean() for part in dealt])
+        deviation = np.sqrt(0.24 / sizes)  # what chance alone gives
+        return float(sizes.std() / sizes.mean()), float(np.abs((shares - 0.4) / deviation).max())
+
+    unequal, skew = spread(0.5)
+    equal, _ = spread(1000.0)
+    assert unequal > 0.5
+    assert equal < 0.1
+    assert skew < 3.5
+
+
+def test_feature_shift_moves_one_input_and_no_size() -> None:
+    """At strength 1 hospitals have ranges of their own, at 0 the same mean; missing is anywhere."""
+    rows = table(rows=4_000)
+    rows.x[:400, 0] = np.nan
+
+    def means(strength: float) -> list[float]:
+        dealt = deal(rows, FeatureShiftParams(feature="a", strength=strength), 4, Streams(1))
+        assert [len(part.rows) for part in dealt] == [1_000] * 4
+        gaps = [np.isnan(rows.x[part.rows, 0]).sum() for part in dealt]
+        assert max(gaps) < 150, "patients without the input are spread evenly"
+        others = [rows.x[part.rows, 1].mean() for part in dealt]
+        assert max(others) - min(others) < 0.3
+        return [float(np.nanmean(rows.x[part.rows, 0])) for part in dealt]
+
+    apart = means(1.0)
+    assert sorted(apart) == apart
+    assert apart[3] - apart[0] > 4
+    assert max(means(0.0)) - min(means(0.0)) < 0.3 < means(0.5)[3] - means(0.5)[0] < 4
+
+
+def test_an_unknown_feature_is_refused_with_the_known_ones() -> None:
+    """The message names the field and what there is."""
+    with pytest.raises(DataError, match=r"^feature: this source has no input 'c'; choose one of a"):
+        deal(table(), FeatureShiftParams(feature="c"), 4, Streams(1))
+
+
+def test_a_cap_leaves_patients_out_and_says_so() -> None:
+    """No hospital keeps more patients; all rows of a kept one stay; a note counts the others."""
+    patient = np.arange(70) // 2
+    rows = clinics(patient=patient)
+    dealt = deal(rows, NaturalParams(cap=8), None, Streams(1))
+    assert [len(part.rows) for part in dealt] == [10, 16, 16]
+    for part in dealt:
+        assert all((patient == p).sum() == 2 for p in patient[part.rows])
+    assert [part.left_out for part in dealt] == [0, 12, 2]
+    found = load(BreastCancerParams(), IidParams(cap=50), 4, Streams(1))
+    assert [len(s.train_y) + len(s.test_y) for s in found] == [50] * 4
+    assert "cap: 369 patients of 4 hospitals are left out, drawn at random" in found.notes
 
 
 def test_a_size_that_no_draw_gives_is_an_error() -> None:
@@ -140,7 +205,12 @@ def test_a_patient_is_never_divided(seed: int) -> None:
     """Splits are by patient, never by row, and so is dealing."""
     patient = np.random.default_rng(seed).integers(0, 25, 70)
     rows = clinics(patient=patient)
-    for partition in (IidParams(), DirichletParams(min_size=2)):
+    for partition in (
+        IidParams(),
+        DirichletParams(min_size=2),
+        QuantityParams(min_size=2),
+        FeatureShiftParams(feature="b"),
+    ):
         dealt = deal(rows, partition, 3, Streams(seed))
         held = [set(patient[part.rows].tolist()) for part in dealt]
         assert sum(len(one) for one in held) == len(set(patient.tolist()))

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from simulation.records.params import BreastCancerParams, DirichletParams, HeartDiseaseParams
+from simulation.records.params import (
+    BreastCancerParams,
+    DirichletParams,
+    FeatureShiftParams,
+    HeartDiseaseParams,
+    IidParams,
+    QuantityParams,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +31,9 @@ from simulation.records.params import BreastCancerParams, DirichletParams, Heart
         (lambda: DirichletParams(alpha=0.0), "alpha: must be a number above 0"),
         (lambda: DirichletParams(alpha=float("nan")), "alpha: must be a number above 0"),
         (lambda: DirichletParams(min_size=1), "min_size: must be at least 2"),
+        (lambda: QuantityParams(alpha=-1.0), "alpha: must be a number above 0"),
+        (lambda: FeatureShiftParams(feature="age", strength=1.5), "strength: must be from 0 to 1"),
+        (lambda: IidParams(cap=1), "cap: must be at least 2"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_remedy(build: Any, message: str) -> None:
