@@ -34,6 +34,9 @@ class SplitParams:
     when the next side begins are left out; both are counted in a note. Needs rows with a time."""
     split_seed: int | None = None
     """Seed of the split; none: drawn from the run's seed."""
+    most_auroc: float | None = None
+    """The highest AUROC that is believable for the task; an input or a linear discriminant above it
+    sets off a warning of leakage. None: what the source's literature or known ceiling allows."""
 
     def __post_init__(self) -> None:
         check_fraction(self.test_fraction)
@@ -43,6 +46,8 @@ class SplitParams:
                 f"validation_fraction: must be from 0 to below 1 - test_fraction "
                 f"({1 - self.test_fraction:g}), got {self.validation_fraction}; usual is 0.1"
             )
+        if self.most_auroc is not None and not 0.5 <= self.most_auroc <= 1:
+            raise ValueError(f"most_auroc: must be from 0.5 to 1, got {self.most_auroc}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulation.base.rng import Streams
+from simulation.records.ceiling import ceiling
 from simulation.records.params import DataParams
 from simulation.records.partition import Part, deal
 from simulation.records.partition_params import PartitionParams
@@ -98,22 +98,6 @@ def describe(
         until_day=None if times is None else day_of(int(times.max())),
         notes=table.notes,
     )
-
-
-def ceiling(risk: NDArray[np.float64]) -> float:
-    """The AUROC that the generating probability itself has, in expectation over the labels.
-
-    Each row counts as a positive with weight p and as a negative with weight 1 - p, so nothing
-    depends on the labels that happened to be drawn. No model can have more in expectation.
-    """
-    order = np.argsort(risk, kind="stable")
-    p = risk[order]
-    values, first = np.unique(p, return_index=True)
-    positive = np.add.reduceat(p, first)
-    negative = np.add.reduceat(1 - p, first)
-    below = np.cumsum(negative) - negative
-    assert len(values) == len(positive)
-    return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
 
 
 def _line(table: Table, rows: Index, name: str, known: Index) -> HospitalLine:

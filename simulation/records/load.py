@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from simulation.base.digest import Digest
 from simulation.base.rng import Streams
 from simulation.records.base_params import RecordsParams
+from simulation.records.leakage import alarms
+from simulation.records.oddities import what_is_odd
 from simulation.records.params import DataParams, Normalisation
-from simulation.records.partition import Part, deal
+from simulation.records.partition import deal
 from simulation.records.partition_params import PartitionParams
 from simulation.records.pipeline import fit
 from simulation.records.registry import source_of
@@ -38,7 +40,8 @@ def load(
     Raises:
         DataError: when a file is absent or altered, or the request does not fit the source.
     """
-    table = source_of(data.kind).table(data, hospitals, streams)
+    source = source_of(data.kind)
+    table = source.table(data, hospitals, streams)
     parts = deal(table, partition, hospitals, streams)
     sides, late = divide(table, parts, data, streams)
     recipe = (_fitted if table.columns else _scaled)(data, table, [s.train for s in sides])
@@ -46,7 +49,15 @@ def load(
         _shard(hospital, part.name, table, side, recipe)
         for hospital, (part, side) in enumerate(zip(parts, sides, strict=True))
     )
-    notes = (*table.notes, *_capped(parts), *late, *_notes(data.normalisation), *recipe.notes)
+    most = source.most_auroc if data.most_auroc is None else data.most_auroc
+    notes = (
+        *alarms(table, sides, most),
+        *table.notes,
+        *what_is_odd(table, parts, shards),
+        *late,
+        *_notes(data.normalisation),
+        *recipe.notes,
+    )
     return Federation(data.kind, shards, notes, recipe.digest)
 
 
@@ -106,13 +117,6 @@ def _shard(hospital: int, name: str, table: Table, side: Sides, recipe: _Recipe)
         test_groups={key: group[side.test] for key, group in table.groups.items()},
         name=name,
     )
-
-
-def _capped(parts: list[Part]) -> tuple[str, ...]:
-    over = [part.left_out for part in parts if part.left_out]
-    if not over:
-        return ()
-    return (f"cap: {sum(over)} patients of {len(over)} hospitals are left out, drawn at random",)
 
 
 def _scaling(

@@ -47,6 +47,8 @@ class Source:
     """For a source of longitudinal records: its canonical tables, which ``read`` makes rows of."""
     files: tuple[SourceFile, ...] = ()
     """Its original files; none when it ships with the program."""
+    most_auroc: float | None = None
+    """The highest AUROC that is believable for its task; more sets off the alarm of `leakage`."""
     download: Download | None = None
     """Where they are fetched; none when there is nothing to fetch."""
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from simulation.base.rng import Streams
 from simulation.cli.data import describe, fetch, list_
-from simulation.records.describe import ceiling
+from simulation.records.ceiling import ceiling
 from simulation.records.errors import DataError
 from simulation.records.registry import source_of
 from simulation.records.sources.synthetic import EXAMPLE_HOSPITALS, EXAMPLE_SEED

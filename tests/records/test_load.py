@@ -16,6 +16,7 @@ from simulation.base.rng import Streams
 from simulation.records import load as loading
 from simulation.records.errors import DataError
 from simulation.records.load import load
+from simulation.records.oddities import what_is_odd
 from simulation.records.params import (
     BreastCancerParams,
     DirichletParams,
@@ -287,6 +288,31 @@ def test_a_constant_column_is_only_centred() -> None:
     assert shift[0] == pytest.approx(0.1)
     assert scale[1] == pytest.approx(np.arange(9.0).std(ddof=1))
     assert loading._statistics(rows[:1])[1].tolist() == [1, 1], "one row has no deviation"
+
+
+# ---- what is odd --------------------------------------------------------------------------------
+
+
+def test_hospitals_of_one_label_are_kept_and_named() -> None:
+    """A visible warning with counts and the chosen handling, for either side of the split."""
+    rng = np.random.default_rng(0)
+    label = np.r_[np.zeros(20), rng.integers(0, 2, 40)].astype(np.int64)
+    rows = Table(
+        ("a",), rng.normal(size=(60, 1)), label, np.zeros(1), np.ones(1),
+        site=np.repeat([0, 1, 2], 20), sites=("north", "south", "west"),
+    )  # fmt: skip
+    parts = deal(rows, NaturalParams(), None, Streams(1))
+    one = [shard(train_y=np.array([0, 0, 0]), name="north"), shard(test_y=np.array([1]))]
+    notes = list(what_is_odd(rows, parts, one))
+    assert notes[0].startswith("data: training rows of north have one label only; they are kept")
+    assert notes[1].startswith("data: test rows of north, hospital 2 have one label only")
+
+
+def test_rows_of_hospitals_that_are_left_out_are_counted() -> None:
+    """Two of three clinics are too small."""
+    parts = deal(clinics(), NaturalParams(min_size=30), None, Streams(1))
+    (note,) = what_is_odd(clinics(), parts, [])
+    assert note.startswith("partition: 30 of 70 rows are left out, because their 2 hospitals are")
 
 
 # ---- the shard ----------------------------------------------------------------------------------
