@@ -64,7 +64,9 @@ def _prepare(experiment: Experiment, seeds: list[int]) -> None:
         note(f"{experiment.name}: meeting the data, planning privacy (some seconds)")
     # PyTorch and Opacus warn their own callers of things that the trainer has settled.
     warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
-    preflight(experiment, seeds)
+    settings = preflight(experiment, seeds).values()
+    for warning in dict.fromkeys(text for setting in settings for text in setting.notes):
+        note(f"warning: {warning}")
 
 
 def _run_one(experiment: Experiment, seed: int, out: Path, json: bool) -> Result:

@@ -110,6 +110,7 @@ def _run(
         invariants=outcome.invariants,
         summary=outcome.summary,
     )
+    manifest.warnings.extend(outcome.notes)
     problem = None if draw is None else _draw(draw, folder)
     seal(folder, manifest.data())
     return None, problem

@@ -35,7 +35,8 @@ class Manifest:
     trace_digest: str
     """SHA-256 of the trace: equal for equal runs, in any process."""
     warnings: list[str] = field(default_factory=list[str])
-    """What was known before the run not to be promised: an unsafe quorum, too many faults."""
+    """What was known before the run not to be promised, an unsafe quorum say, and what is to be
+    said of the records: leakage, scaling that is not private, rows that were left out."""
     invariants: list[str] = field(default_factory=list[str])
     """Properties that were checked and hold."""
     summary: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -92,8 +92,19 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         initial=model_arrays(module),
         trainer_of=trainers.__getitem__,
         engine=make_engine(experiment.engine, trainers),
-        notes=federation.notes,
+        notes=(*federation.notes, *_small_batches(trainers, experiment.training.batch_size)),
     )
+
+
+def _small_batches(trainers: Sequence[Trainer], batch_size: int) -> list[str]:
+    """What is to be said of hospitals with fewer training rows than a batch."""
+    below = [trainer.examples for trainer in trainers if trainer.examples < batch_size]
+    note = (
+        f"training.batch_size: {len(below)} of {len(trainers)} hospitals have fewer training rows "
+        f"than a batch of {batch_size} (the smallest {min(below, default=0)}); all their rows are "
+        "their batch"
+    )
+    return [note] if below else []
 
 
 class World:
@@ -285,6 +296,7 @@ class World:
             invariants=invariants,
             events=events,
             arrays=self._latest,
+            notes=self.setting.notes,
         )
 
     def _play(self) -> None:

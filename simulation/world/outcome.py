@@ -24,6 +24,8 @@ class Outcome:
     events: list[Event] = field(repr=False)
     arrays: Arrays = field(repr=False)
     """The final model; empty when the run trained nothing."""
+    notes: tuple[str, ...] = ()
+    """What belongs beside the result about its records, e.g. that scaling was not private."""
 
 
 class InvariantError(RuntimeError):

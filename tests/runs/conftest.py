@@ -57,6 +57,7 @@ def make_world() -> Callable[..., World]:
                 invariants=["agreement"],
                 events=list(events),
                 arrays={"w": np.zeros(1, np.float32)},
+                notes=("data: two hospitals have one label",),
             )
 
         return simulate

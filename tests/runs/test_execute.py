@@ -65,6 +65,7 @@ def test_the_manifest_says_what_the_run_depends_on(
     assert manifest["versions"]["flwr"] == "1.41.0"
     assert set(manifest["host"]) == {"system", "release", "machine", "cores"}
     assert len(manifest["trace_digest"]) == 64
+    assert manifest["warnings"] == ["data: two hospitals have one label"]
     assert manifest["wall_s"] >= 0
     assert manifest["git"] is None or len(manifest["git"]["revision"]) == 40
 

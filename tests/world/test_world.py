@@ -15,7 +15,7 @@ import pytest
 from simulation.base.tensors import model_root
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.sequencer.params import SequencerParams
-from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams
+from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams, TrainingParams
 from simulation.nodes.hospital import HospitalError
 from simulation.nodes.params import HashOnlyLedger, NoLedger
 from simulation.trace.events import (
@@ -28,7 +28,7 @@ from simulation.trace.events import (
     UpdateChecked,
     UpdateLate,
 )
-from simulation.world import simulate
+from simulation.world import make_setting, simulate
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def test_another_seed_gives_another_run(experiment):
 SCRIPT = """
 import dataclasses, sys
 from tests.world.conftest import small_experiment
-from simulation.world import simulate
+from simulation.world import make_setting, simulate
 print(simulate(small_experiment(), 5).trace_digest)
 """
 
@@ -191,3 +191,15 @@ def test_fedprox_pulls_the_model_to_the_base(vary):
     held = simulate(vary(strategy="FedProx", strategy_args={"proximal_mu": 5.0}), 1)
     distance = [float(np.abs(outcome.arrays["output.weight"]).sum()) for outcome in (free, held)]
     assert distance[0] != distance[1]
+
+
+def test_what_is_odd_about_the_records_is_said_beside_the_result(experiment):
+    """Scaling that is not private, and hospitals with fewer training rows than a batch, with counts
+    and what was done."""
+    notes = make_setting(experiment, 1).notes
+    assert any(note.startswith("normalisation: site") for note in notes)
+    assert not any("batch" in note for note in notes)
+    wide = dataclasses.replace(experiment, training=TrainingParams(batch_size=500))
+    (note,) = [note for note in make_setting(wide, 1).notes if "batch" in note]
+    assert note.startswith("training.batch_size: 4 of 4 hospitals have fewer training rows than a")
+    assert note.endswith("all their rows are their batch")
