@@ -61,6 +61,15 @@ def decode(data: bytes) -> Value:
     return plain
 
 
+def head_bytes(number: int) -> int:
+    """Bytes that a whole number takes, or the length before a text, byte string, list or map.
+
+    RFC 8949 §3: up to 23 within the first byte, then in 1, 2, 4 or 8 more.
+    """
+    bounds = {24: 1, 1 << 8: 1, 1 << 16: 2, 1 << 32: 4}
+    return 1 + sum(more for bound, more in bounds.items() if number >= bound)
+
+
 def digest(tag: Tag, value: Value) -> Digest:
     """The tagged hash of the canonical bytes of ``value``."""
     return tagged_hash(tag, encode(value))

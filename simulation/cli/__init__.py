@@ -19,6 +19,7 @@ from simulation.cli.prove import prove
 from simulation.cli.run import run
 from simulation.cli.soak import soak
 from simulation.cli.sweep import sweep
+from simulation.cli.tamper import tamper
 from simulation.cli.trace import trace
 from simulation.cli.validate import validate
 from simulation.cli.verify import verify
@@ -37,6 +38,7 @@ app.command(short_help="Run an experiment.")(run)
 app.command(short_help="Run every point and seed of a sweep.")(sweep)
 app.command(short_help="Check a configuration; print it resolved, estimate.")(check)
 app.command(short_help="Audit a finished run from its files.")(verify)
+app.command(short_help="Damage a copy of a run, as a drill.")(tamper)
 app.command(short_help="Check one receipt or state proof offline.")(verify_receipt)
 app.command(short_help="Prove what a run's ledger held at a key.")(prove)
 app.command(short_help="Explain a section or a parameter.")(explain)

@@ -30,6 +30,17 @@ def seal(run_dir: Path, manifest: dict[str, Any]) -> None:
     (run_dir / DONE).write_bytes(_done(data))
 
 
+def reseal(run_dir: Path) -> None:
+    """Seal a run again whose files were changed: what the seal by itself cannot stop.
+
+    Raises:
+        ValueError: when its manifest can no longer be read.
+    """
+    manifest: dict[str, Any] = json.loads((run_dir / MANIFEST).read_bytes())
+    (run_dir / DONE).unlink(missing_ok=True)
+    seal(run_dir, manifest)
+
+
 def file_digests(run_dir: Path) -> dict[str, str]:
     """Relative path (with ``/``) to hexadecimal SHA-256, for all files but the seal's own two."""
     digests: dict[str, str] = {}

@@ -1,16 +1,17 @@
 """The audit of a finished run from its files alone.
 
-Three layers, each sound without the others:
+Four layers, each sound without the others:
 
 1. the seal: every file against ``manifest.json``, and ``manifest.json`` against ``DONE``;
 2. the ledger: every copy executed again from the genesis, its roots and certificates, and all
    copies against one another;
 3. the models: every object of the vaults against its address, opened with the auditor's key and
    against the root on the ledger; every opening against its commitment; every aggregate against the
-   bytes that it names.
+   bytes that it names;
+4. the record: trace, metrics, manifest and receipts against one another and against the ledger.
 
 Somebody who changes a file and seals the run again gets past the first layer; without the
-hospitals' keys he does not get past the other two. A run that was replaced as a whole, keys and
+hospitals' keys he does not get past the next two. A run that was replaced as a whole, keys and
 all, is another chain: compare the chain id that is reported with the one that you know.
 
 Source: the project's protocol, section 5.
@@ -19,16 +20,18 @@ Source: the project's protocol, section 5.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from simulation.contracts import task
+from simulation.contracts import privacy, task
 from simulation.contracts.evidence import evidence
 from simulation.ledger.genesis import Genesis
 from simulation.runs.seal import DONE, MANIFEST, broken_seals, file_digests
+from simulation.runs.storage import Stored, by_kind, chain_bytes, vault_bytes
 from simulation.runs.verify_ledger import Finding, audit
 from simulation.runs.verify_models import ModelAudit, auditor_of, stray_objects
+from simulation.runs.verify_record import RecordAudit
 from simulation.runs.verify_rows import Copy, DamagedFile, read_copy
 
 GENESIS_FILE = "genesis.cbor"
@@ -38,6 +41,17 @@ VAULT_DIR = "vault"
 
 class NoRunError(ValueError):
     """The path is no directory of a finished run, so there is nothing to audit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A hospital's account of privacy as the ledger has it, in millionths of ε."""
+
+    hospital: str
+    spent_e6: int
+    cap_e6: int | None
+    exhausted: bool
+    """Whether a claim was refused at the cap."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,17 @@ class VerifyReport:
     objects: int
     evidence: tuple[str, ...] = ()
     """What the ledger itself holds against its members, in order."""
+    events: int = 0
+    """Of the trace."""
+    metrics: int = 0
+    """Rows that were computed again from the trace."""
+    receipts: int = 0
+    budgets: tuple[Budget, ...] = ()
+    """Each hospital's account of privacy on the ledger, where there is one."""
+    stored: tuple[Stored, ...] = ()
+    """Bytes on the chain by round and kind."""
+    vaults: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Bytes off the chain, by vault."""
 
     @property
     def ok(self) -> bool:
@@ -86,6 +111,12 @@ class VerifyReport:
             "aggregates": self.aggregates,
             "evidence": list(self.evidence),
             "objects": self.objects,
+            "events": self.events,
+            "metrics": self.metrics,
+            "receipts": self.receipts,
+            "budgets": [asdict(budget) for budget in self.budgets],
+            "chain_bytes": by_kind(self.stored),
+            "vault_bytes": dict(self.vaults),
             "findings": [
                 {
                     "height": finding.height,
@@ -125,6 +156,8 @@ def verify_run(run_dir: Path) -> VerifyReport:
             auditor, problems = auditor_of(genesis, run_dir)
             models = ModelAudit(genesis, best.state, run_dir / VAULT_DIR, auditor)
             findings += [*problems, *models.findings()]
+    record = RecordAudit(run_dir, genesis, copies)
+    findings += record.findings()
     findings += _files(run_dir, models)
     vault = run_dir / VAULT_DIR
     longest = max(copies, key=lambda copy: len(copy.blocks), default=None)
@@ -142,7 +175,27 @@ def verify_run(run_dir: Path) -> VerifyReport:
         aggregates=models.aggregates if models else 0,
         evidence=_evidence(models),
         objects=sum(path.is_file() for path in vault.rglob("*")) if vault.is_dir() else 0,
+        events=record.events,
+        metrics=record.rows,
+        receipts=record.receipts,
+        budgets=() if models is None else _budgets(models),
+        stored=() if longest is None else tuple(chain_bytes(longest)),
+        vaults=vault_bytes(run_dir),
     )
+
+
+def _budgets(models: ModelAudit) -> tuple[Budget, ...]:
+    """Every hospital's account, when any has spent anything.
+
+    A claim above the cap is no finding, because the ledger has refused it.
+    """
+    genesis, (_, cap) = models.genesis, privacy.policy(models.state)
+    found: list[Budget] = []
+    for hospital in range(genesis.hospitals):
+        account = privacy.account(models.state, hospital)
+        spent = account.earlier_e6 + account.spent_e6
+        found.append(Budget(genesis.name_of(hospital), spent, cap, account.exhausted))
+    return tuple(found) if any(budget.spent_e6 for budget in found) else ()
 
 
 def _evidence(models: ModelAudit | None) -> tuple[str, ...]:

@@ -265,3 +265,7 @@ class Measured(Event):
     scope: str
     metric: str
     value: float
+
+
+EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in Event.__subclasses__()}
+"""Every type of event by its name in the trace."""

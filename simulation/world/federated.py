@@ -18,7 +18,7 @@ from typing import Any
 from simulation.attacks.roles import Roles
 from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
-from simulation.base.tensors import Arrays, encode_model
+from simulation.base.tensors import Arrays, encode_model, model_root
 from simulation.config.experiment import Experiment
 from simulation.contracts.rules import Rule
 from simulation.federation.announce import Announcer
@@ -329,6 +329,8 @@ class World:
     def _summary(self) -> dict[str, Any]:
         sent = {kind: dataclasses.asdict(count) for kind, count in self.network.sent.items()}
         summary: dict[str, Any] = {"messages": sent, "virtual_us": self.env.now}
+        if self.experiment.federation.uses_own_apps:
+            summary["model"] = model_root(self._latest).hex()
         if self.experiment.attacks:
             summary["attacks"] = self.roles.summary()
         if self.ledgers is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulation.base.digest import short
 from simulation.base.encoding import Value
 from simulation.base.ids import node_name
 from simulation.base.keys import SigningKey
@@ -24,8 +24,13 @@ from simulation.contracts.rules import FixedFedAvg
 from simulation.ledger.chain import SqliteStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member
-from simulation.ledger.transaction import Transaction
+from simulation.ledger.receipt import issue_receipt
+from simulation.ledger.transaction import Transaction, transaction_id
+from simulation.runs.artifacts import write_metrics, write_trace
 from simulation.runs.seal import DONE, MANIFEST, seal
+from simulation.trace.events import BlockAppended, Measured, RoundClosed, RoundOpened
+from simulation.trace.metrics import metric_rows
+from simulation.trace.recorder import Recorder
 from simulation.vault.audit_key import AuditKey
 from simulation.vault.envelope import AUDITOR, enclose, object_context
 from simulation.vault.store import DirectoryVault
@@ -79,6 +84,7 @@ class Federation:
             for node in range(HOSPITALS + 1)
         ]
         self.sequence = [0] * (HOSPITALS + 1)
+        self.results: list[bytes] = []
 
     def _arrays(self) -> dict[str, np.ndarray]:
         shapes = {"weight": (3, 4), "bias": (3,)}
@@ -119,6 +125,44 @@ class Federation:
         assert len(certificates) == REPLICAS
         for copy in followers:
             assert copy.follow(blocks[1], certificates[1])
+
+    def trace(self) -> Recorder:
+        """What an observer would have written down of it."""
+        recorder = Recorder()
+        for number, out_root in enumerate(self.results, start=1):
+            now = 10_000 * number
+            recorder.record(RoundOpened(now, number, HOSPITALS, "00000000", -1))
+            for copy in self.copies:
+                for height in range(4 * number - 3, min(4 * number, copy.height) + 1):
+                    header = copy.block(height).header
+                    digests = (short(header.digest), short(header.state_root))
+                    count = len(copy.block(height).transactions)
+                    recorder.record(BlockAppended(now + 1, copy.node, height, *digests, count))
+            recorder.record(Measured(now + 2, number, "hospital-01", "auroc", 0.5 + number / 10))
+            closed = RoundClosed(now + 3, number, 4, 0, 1, "aggregated", short(out_root))
+            recorder.record(closed)
+        return recorder
+
+    def summary(self) -> dict[str, Any]:
+        """What the world would say at the end."""
+        tip = self.copies[0].tip
+        ledger = {
+            "chain": self.genesis.chain_id.hex(),
+            "height": tip.height,
+            "head": tip.digest.hex(),
+            "state_root": tip.state_root.hex(),
+        }
+        return {"model": self.results[-1].hex(), "ledger": ledger}
+
+    def receipts(self, folder: Path) -> None:
+        """A receipt of each hospital's first commitment."""
+        for copy in self.copies[:2]:
+            payload = copy.block(2).transactions[copy.node]
+            receipt = issue_receipt(copy, transaction_id(payload))
+            assert receipt is not None
+            place = folder / "receipts" / copy.name
+            place.mkdir(parents=True)
+            (place / "round-001-commit.receipt").write_bytes(receipt.encoded)
 
     def round(self, number: int, participants: list[int]) -> None:
         base, chain = model_root(self.model), self.genesis.chain_id
@@ -162,6 +206,7 @@ class Federation:
             self.decide([self.sign(h, "task.reveal", body) for h, body in reveals])
             self.model = decode_model(aggregate_models(FixedFedAvg(), tuple(rows)))
         out_root = model_root(self.model)
+        self.results.append(out_root)
         inputs = [(h, w, model_root(decode_model(data))) for h, w, data in rows]
         body = {
             "round": number,
@@ -186,13 +231,20 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     federation.round(1, [0, 1, 3, 4])
     federation.round(2, [0, 1, 2, 3, 4])
     federation.round(3, [])
+    federation.receipts(folder)
     for copy in federation.copies:
         copy.store.close()
     (folder / "config.yaml").write_text("name: fixture\nhospitals: 5\n")
-    (folder / "metrics.parquet").write_bytes(b"PAR1" + bytes(range(200)) + b"PAR1")
-    line = json.dumps({"event": "decided", "t_us": 1}).encode()
-    (folder / "trace.jsonl.gz").write_bytes(gzip.compress(line, mtime=0))
-    seal(folder, {"name": "fixture", "seed": 1})
+    recorder = federation.trace()
+    write_trace(folder, recorder.events)
+    write_metrics(folder, metric_rows(recorder.events))
+    manifest = {
+        "name": "fixture",
+        "seed": 1,
+        "trace_digest": recorder.digest,
+        "summary": federation.summary(),
+    }
+    seal(folder, manifest)
     return folder
 
 

@@ -55,7 +55,10 @@ def test_an_untouched_run_has_no_findings(pristine: Path) -> None:
     assert report.aggregates == 2
     assert report.evidence == ()
     assert report.objects == 10 + 13 + 3
-    assert report.files == 6 + 26 + 5
+    assert report.files == 6 + 26 + 5 + 2
+    assert report.receipts == 2
+    assert report.events == 3 * 3 + 6 * 11
+    assert report.metrics > 3
     assert report.row()["findings"] == []
 
 
