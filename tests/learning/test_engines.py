@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from simulation.base.rng import Streams
 from simulation.learning.dpsgd import KeyedOptimizer, record_gradients
-from simulation.learning.engines import BatchedParams, ProcessParams, make_engine
+from simulation.learning.engines import BatchedParams, ProcessParams, RayParams, make_engine
 from simulation.learning.engines.batched import BatchedEngine, _member
 from simulation.learning.engines.cohort import train_cohort
 from simulation.learning.engines.dense import clipped_sums, layers_of
@@ -256,11 +257,17 @@ def test_the_budget_holds_under_every_engine(make_rows: Any) -> None:
         ours[0].train(task.arrays, 4, history)
 
 
-def test_workers_give_the_same_bits(make_rows: Any) -> None:
-    """The process engine is bit for bit the inline one, with and without privacy."""
+@pytest.mark.parametrize(
+    "params", [ProcessParams(workers=2), pytest.param(RayParams(workers=2), marks=pytest.mark.slow)]
+)
+def test_workers_give_the_same_bits(make_rows: Any, params: Any) -> None:
+    """The engines of processes and of a cluster are bit for bit the inline one, with and without
+    privacy."""
+    if isinstance(params, RayParams):
+        pytest.importorskip("ray", reason="the extra ray is not installed")
     for privacy in (None, NoPrivacy()):
         ours = trainers(make_rows, [20, 30, 40], privacy=privacy)
-        engine = make_engine(ProcessParams(workers=2), ours)
+        engine = make_engine(params, ours)
         assert engine is not None
         task = Task(start(MlpParams(hidden=(16,))), 1)
         try:
@@ -271,6 +278,30 @@ def test_workers_give_the_same_bits(make_rows: Any) -> None:
             engine.close()
         for update, trainer in zip(found, ours, strict=True):
             assert_close(update, trainer.compute(task), 0.0)
+
+
+@pytest.mark.slow
+def test_a_workers_error_is_the_hospitals(make_rows: Any) -> None:
+    """What a training raises on the cluster is raised where its result is asked for."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    ours = trainers(make_rows, [20])
+    engine = make_engine(RayParams(workers=1), ours)
+    assert engine is not None
+    task = Task({"weight": np.zeros(3, dtype=np.float32)}, 1)
+    try:
+        ours[0].begin(task)
+        with pytest.raises(ValueError, match="arrays do not fit the model"):
+            ours[0].train(task.arrays, 1)
+    finally:
+        engine.close()
+
+
+def test_a_missing_library_is_one_sentence(make_rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, the engine says what to install or to choose."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    with pytest.raises(ValueError, match=r"engine\.kind: ray .*wardchain\[ray\].*process"):
+        make_engine(RayParams(), trainers(make_rows, [20]))
 
 
 def test_a_trainer_travels_with_its_secret_key(make_rows: Any) -> None:

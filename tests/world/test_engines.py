@@ -10,7 +10,7 @@ import pytest
 
 from simulation.config.concerns import concerns
 from simulation.config.load import load
-from simulation.learning.engines import BatchedParams, ProcessParams
+from simulation.learning.engines import BatchedParams, ProcessParams, RayParams
 from simulation.learning.engines.batched import BatchedEngine
 from simulation.world import make_setting, simulate
 from simulation.world.federated import World
@@ -45,12 +45,15 @@ def test_batched_runs_share_one_computation() -> None:
 
 
 @pytest.mark.slow
-def test_process_runs_are_the_same_run() -> None:
+@pytest.mark.parametrize("engine", [ProcessParams(workers=2), RayParams(workers=2)])
+def test_workers_give_the_same_run(engine: ProcessParams | RayParams) -> None:
     """Bit for bit: the digest over the whole trace is that of the inline engine."""
+    if isinstance(engine, RayParams):
+        pytest.importorskip("ray", reason="the extra ray is not installed")
     inline = load(QUICKSTART, SMALL)
-    process = dataclasses.replace(inline, engine=ProcessParams(workers=2))
+    elsewhere = dataclasses.replace(inline, engine=engine)
 
-    assert simulate(process, 42).trace_digest == simulate(inline, 42).trace_digest
+    assert simulate(elsewhere, 42).trace_digest == simulate(inline, 42).trace_digest
 
 
 @pytest.mark.parametrize(

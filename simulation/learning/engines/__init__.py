@@ -14,6 +14,7 @@ from simulation.learning.engines.params import (
     EngineParams,
     InlineParams,
     ProcessParams,
+    RayParams,
 )
 from simulation.learning.engines.task import Engine
 
@@ -25,6 +26,9 @@ def make_engine(params: EngineParams, trainers: Sequence[Trainer]) -> Engine | N
     """The engine of one run, which these trainers use from now on.
 
     None for ``inline``: every hospital simply trains when its result is needed.
+
+    Raises:
+        ValueError: when the engine needs a library that is not installed.
     """
     engine: Engine | None = None
     match params:
@@ -38,6 +42,10 @@ def make_engine(params: EngineParams, trainers: Sequence[Trainer]) -> Engine | N
             from simulation.learning.engines.process import ProcessEngine
 
             engine = ProcessEngine(params.workers, trainers)
+        case RayParams():
+            from simulation.learning.engines.cluster import RayEngine
+
+            engine = RayEngine(params.address, params.workers, trainers)
     for trainer in trainers:
         trainer.engine = engine
     return engine

@@ -29,6 +29,28 @@ class ProcessParams:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RayParams:
+    """Hospitals train on a Ray cluster: the same bits as ``inline`` where the machines are alike.
+
+    Needs the extra ``ray``: ``pip install 'wardchain[ray]'``.
+    """
+
+    kind: Literal["ray"] = "ray"
+    """Names this engine."""
+    address: str | None = None
+    """Where the cluster's head listens, as ``host:port``, or ``auto`` for the one that runs here;
+    none: a cluster of this machine alone, for this run only."""
+    workers: int | None = None
+    """Processor cores of a cluster of this machine alone; none: all of them."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers: must be at least 1, got {self.workers}")
+        if self.workers is not None and self.address is not None:
+            raise ValueError("workers: a cluster at an address has its own; leave one of them out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchedParams:
     """All private trainings of a round in one computation, with closed-form norms per record.
 
@@ -49,5 +71,5 @@ class BatchedParams:
             raise ValueError(f"cohort: must be at least 1, got {self.cohort}")
 
 
-EngineParams = Union[InlineParams, ProcessParams, BatchedParams]
+EngineParams = Union[InlineParams, ProcessParams, RayParams, BatchedParams]
 """Every engine that a configuration may name."""
