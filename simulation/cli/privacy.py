@@ -20,7 +20,7 @@ privacy_app = typer.Typer(
 )
 
 _COLUMNS = (
-    "hospital", "records", "sigma", "sampling", "steps", "in all",
+    "hospital", "records", "patients", "sigma", "sampling", "steps", "in all",
     "epsilon", "PRV", "RDP", "one round", "one more",
 )  # fmt: skip
 
@@ -75,6 +75,7 @@ def _cells(row: HospitalPrivacy) -> tuple[str, ...]:
     return (
         hospital_name(row.hospital),
         str(row.records),
+        str(row.patients),
         f"{row.sigma:.4f}",
         f"{row.sampling_rate:.4f}",
         str(row.steps_per_round),

@@ -125,7 +125,8 @@ class Builder:
         at_home = {
             key: owner
             for key in strangers
-            for owner, section in choices.items()
+            # Of several kinds that know it, the one declared first is the usual one.
+            for owner, section in reversed(list(choices.items()))
             if key in parameters(section)
         }
         for key, owner in at_home.items():

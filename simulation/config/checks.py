@@ -8,10 +8,9 @@ from simulation.config.attack_checks import attack_problems
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.config.fault_checks import fault_problems
+from simulation.config.privacy_checks import privacy_problems
 from simulation.config.sections import documentation
 from simulation.consensus.registry import PROTOCOLS
-from simulation.federation.params import OWN_CLIENT_APP
-from simulation.learning.params import DpSgdParams
 
 
 def contradictions(experiment: Experiment) -> Iterator[Problem]:
@@ -22,7 +21,7 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     yield from _updates(experiment)
     if not replicas:
         yield from _vault(experiment)
-    yield from _privacy(experiment)
+    yield from privacy_problems(experiment)
     yield from attack_problems(experiment)
     # What a schedule may name depends on how many replicas there are.
     if not replicas:
@@ -82,21 +81,4 @@ def _vault(experiment: Experiment) -> Iterator[Problem]:
             ("vault", "replication"),
             f"must be between f + 1 = {least}, because so many replicas sign for an update before "
             f"it counts, and the number of replicas ({n}); got {copies}",
-        )
-
-
-def _privacy(experiment: Experiment) -> Iterator[Problem]:
-    privacy = experiment.privacy
-    if isinstance(privacy, DpSgdParams) and privacy.cap is not None and not experiment.replicas:
-        yield Problem(
-            ("privacy", "cap"),
-            "the cap is kept by the ledger, and there is none; use ledger: commit_reveal, or leave "
-            "the cap out",
-        )
-    foreign = experiment.federation.client_app != OWN_CLIENT_APP
-    if foreign and isinstance(experiment.privacy, DpSgdParams):
-        yield Problem(
-            ("privacy", "kind"),
-            "dp_sgd is carried out by the program's own ClientApp, but another app is named; use "
-            "privacy: none and protect the records in your own app",
         )

@@ -18,7 +18,8 @@ from simulation.consensus.registry import PROTOCOLS
 from simulation.consensus.subjects import SUBJECTS
 from simulation.federation.params import OWN_CLIENT_APP
 from simulation.learning.engines.params import BatchedParams
-from simulation.learning.params import DpSgdParams, MlpParams
+from simulation.learning.params import MlpParams
+from simulation.learning.trust import DpParams
 from simulation.nodes.faults import BehaveFault, CrashFault, RecoverFault
 from simulation.nodes.properties import liars
 
@@ -37,7 +38,7 @@ def _engine(experiment: Experiment) -> Iterator[str]:
     reason = ""
     if experiment.federation.client_app != OWN_CLIENT_APP:
         reason = "another ClientApp trains by itself"
-    elif not isinstance(experiment.privacy, DpSgdParams):
+    elif not isinstance(experiment.privacy, DpParams):
         reason = "it computes private training only"
     elif isinstance(experiment.model, MlpParams) and experiment.model.norm != "none":
         reason = f"model.norm: {experiment.model.norm} is no pointwise function"

@@ -88,7 +88,9 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
             del server_round
             return None if model_ready is None else MetricRecord(dict(model_ready(arrays)))
 
-        strategy = build_strategy(federation, setting.hospitals, evaluate=model_ready is None)
+        strategy = build_strategy(
+            federation, setting.hospitals, model_ready is None, setting.central
+        )
         result = strategy.start(
             grid=grid,
             initial_arrays=_array_record(setting.initial),

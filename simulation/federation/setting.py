@@ -15,6 +15,7 @@ from simulation.base.ids import HospitalId
 from simulation.base.tensors import Arrays
 from simulation.federation.params import FederationParams
 from simulation.learning.engines.task import Engine
+from simulation.learning.privacy import PrivacyPlan
 from simulation.learning.train import Trainer
 
 TrainerOf = Callable[[HospitalId], Trainer]
@@ -32,8 +33,12 @@ class Setting:
     """The private learner of a hospital; each app instance asks for its own hospital only."""
     engine: Engine | None = None
     """Who carries out the trainings; none when each hospital does when its result is needed."""
+    central: PrivacyPlan | None = None
+    """What the coordinator adds to each average, when it is the one who adds noise."""
     notes: tuple[str, ...] = ()
     """What belongs beside every result, e.g. that normalisation was not private."""
+    shared: tuple[int, int] = (0, 1)
+    """Patients with training records at several hospitals, and the most hospitals of one."""
 
     def close(self) -> None:
         """End the run's engine."""

@@ -7,9 +7,16 @@ from typing import Any
 
 from flwr.serverapp import strategy as stock
 from flwr.serverapp.strategy import Strategy
+from flwr.supercore.privacy_accounting import (
+    NeighboringRelation,
+    PrivacyConfig,
+    SamplingMethod,
+)
+from flwr.supercore.privacy_accounting.rdp_accountant import RdpAccountant
 
 from simulation.federation.fixed import FIXED
 from simulation.federation.params import FederationParams
+from simulation.learning.privacy import PrivacyPlan
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -48,10 +55,17 @@ def check_strategy_args(params: FederationParams) -> None:
             )
 
 
-def build_strategy(params: FederationParams, hospitals: int, evaluate: bool) -> Strategy:
+def build_strategy(
+    params: FederationParams,
+    hospitals: int,
+    evaluate: bool,
+    central: PrivacyPlan | None = None,
+) -> Strategy:
     """The configured strategy; unless told otherwise it trains on every hospital in every round.
 
     ``evaluate`` asks hospitals to evaluate after each round, which sends their metrics out.
+    ``central`` puts Flower's wrapper for central differential privacy around it, in its accounted
+    mode: equal weights and all hospitals, or no release.
     """
     defaults: dict[str, Any] = {
         "fraction_train": 1.0,
@@ -63,4 +77,21 @@ def build_strategy(params: FederationParams, hospitals: int, evaluate: bool) -> 
     cls = strategy_class(params.strategy)
     known = _arguments(cls)
     given = {name: value for name, value in defaults.items() if name in known}
-    return cls(**{**given, **params.strategy_args})
+    built = cls(**{**given, **params.strategy_args})
+    return built if central is None else _central(built, central, hospitals)
+
+
+def _central(strategy: Strategy, release: PrivacyPlan, hospitals: int) -> Strategy:
+    config = PrivacyConfig(
+        target_delta=release.delta,
+        population_size=hospitals,
+        neighboring_relation=NeighboringRelation.ADD_OR_REMOVE_ONE,
+        sampling_method=SamplingMethod.NO_AMPLIFICATION,
+    )
+    return stock.DifferentialPrivacyServerSideFixedClipping(
+        strategy,
+        noise_multiplier=release.sigma,
+        clipping_norm=release.max_grad_norm,
+        num_sampled_clients=hospitals,
+        accountant=RdpAccountant(config),
+    )

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Union
 
+from simulation.learning.trust import CentralParams, DistributedParams, DpParams
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogisticParams:
@@ -55,10 +57,12 @@ class TrainingParams:
     momentum: float = 0.0
     """Share of the last step that is kept, at least 0 and below 1."""
     batch_size: int = 32
-    """Records in a batch. Under differential privacy the expected number: batches are then drawn by
-    Poisson sampling, otherwise from a fresh shuffle of the records."""
+    """Records in a batch. Under differential privacy the expected number of protected units
+    (records, or patients with ``privacy.unit: patient``): batches are then drawn by Poisson
+    sampling, otherwise from a fresh shuffle of the records."""
     local_epochs: int | None = None
-    """Passes over the hospital's records in a round; 1 when local_steps is not given either."""
+    """Passes over the hospital's records, or patients, in a round; 1 when local_steps is not given
+    either."""
     local_steps: int | None = None
     """Batches in a round, the same for every hospital; instead of local_epochs."""
 
@@ -75,11 +79,11 @@ class TrainingParams:
             if value is not None and value < 1:
                 raise ValueError(f"{name}: must be at least 1, got {value}")
 
-    def steps(self, records: int) -> int:
-        """Optimiser steps of one round at a hospital with so many training records."""
+    def steps(self, units: int) -> int:
+        """Optimiser steps of one round at a hospital with so many records, or patients."""
         if self.local_steps is not None:
             return self.local_steps
-        return (self.local_epochs or 1) * -(-records // self.batch_size)
+        return (self.local_epochs or 1) * -(-units // self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,52 +95,26 @@ class NoPrivacy:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DpSgdParams:
+class DpSgdParams(DpParams):
     """DP-SGD at the hospital: clipped gradients, Gaussian noise, Poisson sampling.
 
-    Protects each record of a hospital against everyone outside it, under adding or removing one
-    record. Give a target ``epsilon`` or a ``noise_multiplier``. The number of records of a hospital
-    is treated as public. Source: Abadi et al., "Deep Learning with Differential Privacy", CCS 2016.
+    Protects each record, or each patient, of a hospital against everyone outside it: coordinator,
+    other hospitals, ledger, and whoever gets the model.
     """
 
     kind: Literal["dp_sgd"] = "dp_sgd"
     """Names this choice."""
-    epsilon: float | None = None
-    """Target for all steps of all planned rounds together; the noise is calibrated to it."""
-    noise_multiplier: float | None = None
-    """Standard deviation of the noise in units of max_grad_norm, instead of a target."""
-    delta: float = 1e-5
-    """Probability with which the guarantee may fail; below 1 / (10 x records of any hospital)."""
-    max_grad_norm: float = 1.0
-    """Norm to which each record's gradient is clipped, above 0."""
     cap: float | None = None
     """Largest total epsilon that the ledger lets a hospital reserve; a commitment above it is
     refused and the round goes on without the hospital. Null: no cap. Needs a ledger."""
-    unit: Literal["record"] = "record"
-    """What is protected: one record."""
-    secure_rng: bool = False
-    """Draw the key of noise and sampling from the operating system instead of the run's seed. Then
-    the run cannot be reproduced; without it, who knows the seed can subtract the noise."""
 
     def __post_init__(self) -> None:
-        if (self.epsilon is None) == (self.noise_multiplier is None):
-            raise ValueError(
-                "epsilon: give either epsilon (a target over all rounds) or noise_multiplier; "
-                "use kind: none for no privacy"
-            )
-        for name, value in (
-            ("epsilon", self.epsilon),
-            ("noise_multiplier", self.noise_multiplier),
-            ("max_grad_norm", self.max_grad_norm),
-            ("cap", self.cap),
-        ):
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name}: must be > 0, got {value}; use kind: none for no privacy")
-        if not 0 < self.delta < 1:
-            raise ValueError(f"delta: must be between 0 and 1, got {self.delta}; usual is 1e-5")
+        DpParams.__post_init__(self)
+        if self.cap is not None and not 0 < self.cap < math.inf:
+            raise ValueError(f"cap: must be > 0, got {self.cap}; leave it out for no cap")
 
 
-PrivacyParams = Union[NoPrivacy, DpSgdParams]
+PrivacyParams = Union[NoPrivacy, DpSgdParams, DistributedParams, CentralParams]
 """Every kind of privacy that a configuration may name."""
 
 

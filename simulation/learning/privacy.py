@@ -14,10 +14,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simulation.base.ids import HospitalId, hospital_name
 from simulation.learning.params import DpSgdParams, TrainingParams
+from simulation.learning.trust import CentralParams, DpParams, PrivacyUnit
 from simulation.learning.update import Spend
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class PrivacyPlan:
     sigma: float
     """Noise multiplier, a whole number of millionths, so that a ledger holds it exactly."""
     sampling_rate: float
-    """Probability of each record to enter a batch, a whole number of millionths."""
+    """Probability of each unit to enter a batch, a whole number of millionths."""
     steps: int
     """Releases in each round."""
     rounds: int
@@ -50,6 +51,16 @@ class PrivacyPlan:
     """The δ at which ε is stated."""
     max_grad_norm: float
     """Clipping norm."""
+    unit: PrivacyUnit | Literal["hospital"] = "record"
+    """What is sampled, clipped and accounted for as one."""
+    share: float = 1.0
+    """Which part of the noise this hospital adds itself; below 1 when only a sum with the noise of
+    others is seen."""
+
+    @property
+    def own_sigma(self) -> float:
+        """Noise that the hospital itself adds, in units of the clipping norm."""
+        return self.sigma * self.share
 
     @property
     def release(self) -> Spend:
@@ -83,31 +94,64 @@ class PrivacyPlan:
 
 
 def plan(
-    privacy: DpSgdParams,
+    privacy: DpParams,
     training: TrainingParams,
-    records: int,
+    units: int,
     rounds: int,
     hospital: HospitalId = 0,
 ) -> PrivacyPlan:
-    """What a hospital with so many training records will do in each of ``rounds`` rounds.
+    """What a hospital with so many units to protect will do in each of ``rounds`` rounds.
 
     Raises:
-        ValueError: when δ is not below 1 / (10 × records), or no noise reaches the target.
+        ValueError: when δ is not below 1 / (10 × units), when no noise reaches the target, or when
+            the first round alone costs more than the cap.
     """
-    if privacy.delta * 10 * records >= 1:
+    if privacy.delta * 10 * units >= 1:
         raise ValueError(
             f"delta: {privacy.delta:g} is too large for {hospital_name(hospital)}, which has "
-            f"{records} training records: it must be below 1 / (10 x records) = "
-            f"{1 / (10 * records):.3g}, or the guarantee may fail for a record outright; use 1e-5"
+            f"{units} training {privacy.unit}s: it must be below 1 / (10 x {privacy.unit}s) = "
+            f"{1 / (10 * units):.3g}, or the guarantee may fail for a {privacy.unit} outright; "
+            "use 1e-5"
         )
-    rate = min(1.0, math.ceil(training.batch_size / records * _PPM) / _PPM)
-    steps = training.steps(records)
+    rate = min(1.0, math.ceil(training.batch_size / units * _PPM) / _PPM)
+    steps = training.steps(units)
     if privacy.noise_multiplier is not None:
         sigma = math.ceil(round(privacy.noise_multiplier * _PPM, 3)) / _PPM
     else:
+        target = privacy.target(hospital)
+        assert target is not None, "the params hold a target or the noise"
+        sigma = calibrate(target, privacy.delta, rate, steps * rounds)
+    planned = PrivacyPlan(
+        sigma, rate, steps, rounds, privacy.delta, privacy.max_grad_norm, privacy.unit
+    )
+    cap = privacy.cap if isinstance(privacy, DpSgdParams) else None
+    if cap is not None and (first := planned.epsilon([planned.release])) > cap:
+        raise ValueError(
+            f"cap: {cap:g} is below what the first round costs {hospital_name(hospital)}, "
+            f"{first:.3f}, so that it could never take part; use a larger cap, more noise or "
+            "fewer local steps"
+        )
+    return planned
+
+
+def central_plan(privacy: CentralParams, hospitals: int, rounds: int) -> PrivacyPlan:
+    """What the coordinator adds to the average of so many hospitals in each of ``rounds`` rounds.
+
+    Each round is one release of the Gaussian mechanism without sampling, since all take part.
+
+    Raises:
+        ValueError: when δ is not below 1 / hospitals, or no noise reaches the target.
+    """
+    if privacy.delta * hospitals >= 1:
+        raise ValueError(
+            f"delta: {privacy.delta:g} is too large for {hospitals} hospitals: it must be below "
+            f"1 / hospitals = {1 / hospitals:.3g}, or the guarantee may fail for one outright"
+        )
+    sigma = privacy.noise_multiplier
+    if sigma is None:
         assert privacy.epsilon is not None, "the params hold one of the two"
-        sigma = calibrate(privacy.epsilon, privacy.delta, rate, steps * rounds)
-    return PrivacyPlan(sigma, rate, steps, rounds, privacy.delta, privacy.max_grad_norm)
+        sigma = calibrate(privacy.epsilon, privacy.delta, 1.0, rounds)
+    return PrivacyPlan(sigma, 1.0, 1, rounds, privacy.delta, privacy.clipping_norm, "hospital")
 
 
 def epsilon(history: Sequence[Spend], delta: float) -> float:
@@ -163,6 +207,37 @@ def _mechanism(sigma: float, rate: float, grid: float) -> PrivacyLossDistributio
     return privacy_loss_distribution.from_gaussian_mechanism(
         sigma, value_discretization_interval=grid, sampling_prob=rate, use_connect_dots=True
     )
+
+
+@lru_cache(maxsize=256)
+def patient_epsilon(history: tuple[Spend, ...], delta: float, records: int) -> float:
+    """ε of a record-level history for a patient with so many records, each sampled by itself.
+
+    In a step Binomial(records, q) of them are drawn and move the clipped sum by up to that many
+    clipping norms, so that one release is a mixture of Gaussians. An upper bound, on a grid that is
+    10 to 50 times as wide as that of `epsilon`.
+
+    Source: Ganesh, "Tight Group-Level DP Guarantees for DP-SGD with Sampling via Mixture of
+    Gaussians Mechanisms", 2024, arXiv 2401.10294.
+    """
+    from dp_accounting.pld import privacy_loss_distribution
+
+    total: PrivacyLossDistribution | None = None
+    for spend in history:
+        q = spend.sampling_rate
+        chances = [
+            math.comb(records, k) * q**k * (1 - q) ** (records - k) for k in range(records + 1)
+        ]
+        drawn = [k for k, chance in enumerate(chances) if chance > 0]
+        part = privacy_loss_distribution.from_mixture_gaussian_mechanism(
+            spend.sigma,
+            [float(k) for k in drawn],
+            [chances[k] for k in drawn],
+            value_discretization_interval=_grid(spend.sigma, q) * (10 if records <= 4 else 50),
+            use_connect_dots=True,
+        ).self_compose(spend.steps)
+        total = part if total is None else total.compose(part)
+    return 0.0 if total is None else float(total.get_epsilon_for_delta(delta))
 
 
 @lru_cache(maxsize=1024)

@@ -27,6 +27,11 @@ class Records(Protocol):
         ...
 
     @property
+    def train_patient(self) -> NDArray[np.int64]:
+        """Whose each training row is, shape (rows,): rows of one number are one patient's."""
+        ...
+
+    @property
     def test_x(self) -> NDArray[np.float32]:
         """Test inputs, shape (rows, features)."""
         ...

@@ -28,7 +28,6 @@ from simulation.learning.metrics import Scores
 from simulation.learning.models import build_model, load_arrays, model_arrays, refuse_coupled
 from simulation.learning.params import (
     ComputeParams,
-    DpSgdParams,
     ModelParams,
     PrivacyParams,
     TrainingParams,
@@ -36,6 +35,8 @@ from simulation.learning.params import (
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
 from simulation.learning.tampering import HONEST, Rows, Tampering
+from simulation.learning.trust import CentralParams, DpParams
+from simulation.learning.units import Units, units_of
 from simulation.learning.update import ModelUpdate, Spend
 
 
@@ -61,6 +62,7 @@ class Trainer:
         rounds: int,
         streams: Streams,
         tampering: Tampering = HONEST,
+        planned: PrivacyPlan | None = None,
     ) -> None:
         _settle_torch()
         self.hospital: HospitalId = shard.hospital
@@ -75,9 +77,12 @@ class Trainer:
         self._streams = self._private_streams = streams
         self.module = build_model(model, len(shard.features), seed=0)
         self._per_record: nn.Module | None = None
-        if isinstance(privacy, DpSgdParams):
-            self.plan = plan(privacy, training, len(shard.train_y), rounds, shard.hospital)
-            self._targeted = privacy.epsilon is not None
+        self.units: Units = units_of(shard, "record")
+        self._equal = isinstance(privacy, CentralParams)
+        if isinstance(privacy, DpParams):
+            self.units = units_of(shard, privacy.unit)
+            self.plan = planned or plan(privacy, training, self.units.count, rounds, shard.hospital)
+            self._targeted = privacy.target(shard.hospital) is not None
             refuse_coupled(self.module)
             if privacy.secure_rng:
                 self._private_streams = Streams(int.from_bytes(os.urandom(32), "big"))
@@ -86,6 +91,11 @@ class Trainer:
     def examples(self) -> int:
         """Training records of this hospital."""
         return len(self.shard.train_y)
+
+    @property
+    def weight(self) -> int:
+        """Its weight in the average: its records; 1 where all hospitals have to weigh the same."""
+        return 1 if self._equal else self.examples
 
     def rows(self, number: int) -> Rows:
         """The rows that are really trained on in a round.
@@ -158,10 +168,11 @@ class Trainer:
     def training_us(self, compute: ComputeParams) -> int:
         """Virtual duration of one round at this hospital, in microseconds."""
         private = self.plan is not None
-        batch = min(self.training.batch_size, self.examples)
+        units = self.units.count
+        batch = min(self.training.batch_size, units) * (self.examples / units)
         return training_us(
             compute,
-            steps=self.training.steps(self.examples),
+            steps=self.training.steps(units),
             batch_size=batch,
             parameters=sum(p.numel() for p in self.module.parameters()),
             private=private,
@@ -183,7 +194,7 @@ class Trainer:
             _loss(module, x[rows], y[rows], "mean").backward()
             pull()
             optimizer.step()
-        return ModelUpdate(model_arrays(module), self.examples, steps, None)
+        return ModelUpdate(model_arrays(module), self.weight, steps, None)
 
     # ---- with differential privacy --------------------------------------------------------------
 
@@ -203,15 +214,18 @@ class Trainer:
         optimizer = KeyedOptimizer(
             self._sgd(module),
             planned,
-            expected_batch=planned.sampling_rate * self.examples,
+            expected_batch=planned.sampling_rate * self.units.count,
             noise=noise,
             after_noise=_proximal(module, task.proximal_mu),
         )
         x, y = self._tensors(task.round)
         x.requires_grad_()  # else the hooks warn at the first layer, which has no gradient to pass
-        for rows in _poisson(sampling, self.examples, planned.sampling_rate, planned.steps):
+        for rows in _poisson(sampling, self.units, planned.sampling_rate, planned.steps):
             optimizer.zero_grad(set_to_none=True)
             _loss(wrapped, x[rows], y[rows], "sum").backward()
+            if not self.units.single:
+                owners = np.unique(self.units.owner[rows], return_inverse=True)[1]
+                optimizer.owners = torch.from_numpy(owners)
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return ModelUpdate(model_arrays(module), self.examples, declared.steps, declared.release)
@@ -299,8 +313,10 @@ def _shuffled(
 
 
 def _poisson(
-    rng: np.random.Generator, records: int, rate: float, steps: int
+    rng: np.random.Generator, units: Units, rate: float, steps: int
 ) -> Iterator[torch.Tensor]:
-    """``steps`` batches in which each record is, independently, with probability ``rate``."""
+    """``steps`` batches with all records of each unit that is drawn, independently of the others,
+    with probability ``rate``.
+    """
     for _ in range(steps):
-        yield torch.from_numpy(np.flatnonzero(rng.random(records) < rate))
+        yield torch.from_numpy(units.rows(rng.random(units.count) < rate))

@@ -58,7 +58,22 @@ def load(
         *_notes(data.normalisation),
         *recipe.notes,
     )
-    return Federation(data.kind, shards, notes, recipe.digest)
+    return Federation(
+        source=data.kind,
+        shards=shards,
+        notes=notes,
+        shared=_shared(table, [side.train for side in sides]),
+        pipeline=recipe.digest,
+    )
+
+
+def _shared(table: Table, train: list[Index]) -> tuple[int, int]:
+    """How many patients have training rows at several hospitals, and at how many one has them."""
+    if table.patient is None:
+        return 0, 1
+    seen = np.concatenate([np.unique(table.patient[rows]) for rows in train])
+    hospitals = np.unique(seen, return_counts=True)[1]
+    return int((hospitals > 1).sum()), int(hospitals.max())
 
 
 Encode = Callable[[Index], NDArray[np.float32]]

@@ -96,6 +96,9 @@ class Federation:
     """One for each hospital, from 0."""
     notes: tuple[str, ...] = ()
     """Warnings that belong beside every result, e.g. that normalisation was not private."""
+    shared: tuple[int, int] = (0, 1)
+    """Patients with training records at several hospitals, and the most hospitals of one patient;
+    as far as the source tells patients apart."""
     pipeline: Digest | None = None
     """Commits to how inputs are made of records, the same at every hospital; none where the
     source's columns are the inputs."""

@@ -33,8 +33,11 @@ from simulation.learning.cost import hospital_speed, training_us
 from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
 from simulation.learning.models import build_model, model_arrays, parameter_count
-from simulation.learning.params import DpSgdParams
+from simulation.learning.privacy import PrivacyPlan, central_plan
+from simulation.learning.secret_sum import Size, secret_sum_cost, shared_plans
 from simulation.learning.train import Trainer
+from simulation.learning.trust import CentralParams, DistributedParams, DpParams
+from simulation.learning.units import units_of
 from simulation.network.clock import Clock
 from simulation.network.network import Network
 from simulation.nodes.conduct import HONEST, Conduct
@@ -49,6 +52,7 @@ from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import layout_of
 from simulation.records.load import load
+from simulation.records.shard import Federation
 from simulation.trace.events import BlockAppended, Event, RoundOpened
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
@@ -72,6 +76,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
     model, streams = experiment.model, Streams(seed)
     roles = Roles(experiment.attacks, experiment.hospitals, streams)
     federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
+    plans = _shared_plans(experiment, federation)
     trainers = [
         Trainer(
             shard,
@@ -81,9 +86,14 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
             experiment.federation.rounds,
             streams,
             roles.tampering(shard.hospital),
+            plans.get(shard.hospital),
         )
         for shard in federation
     ]
+    central = None
+    if isinstance(experiment.privacy, CentralParams):
+        rounds = experiment.federation.rounds
+        central = central_plan(experiment.privacy, len(trainers), rounds)
     # The published protocols initialise under ``torch.manual_seed(seed)``; so does this.
     module = build_model(model, len(federation.features), seed)
     return Setting(
@@ -92,19 +102,31 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         initial=model_arrays(module),
         trainer_of=trainers.__getitem__,
         engine=make_engine(experiment.engine, trainers),
+        central=central,
         notes=(*federation.notes, *_small_batches(trainers, experiment.training.batch_size)),
+        shared=federation.shared,
     )
 
 
 def _small_batches(trainers: Sequence[Trainer], batch_size: int) -> list[str]:
     """What is to be said of hospitals with fewer training rows than a batch."""
-    below = [trainer.examples for trainer in trainers if trainer.examples < batch_size]
+    below = [trainer.units.count for trainer in trainers if trainer.units.count < batch_size]
     note = (
         f"training.batch_size: {len(below)} of {len(trainers)} hospitals have fewer training rows "
         f"than a batch of {batch_size} (the smallest {min(below, default=0)}); all their rows are "
         "their batch"
     )
     return [note] if below else []
+
+
+def _shared_plans(experiment: Experiment, federation: Federation) -> dict[HospitalId, PrivacyPlan]:
+    """Plans that hospitals can only make together; empty when each makes its own."""
+    privacy = experiment.privacy
+    if not isinstance(privacy, DistributedParams):
+        return {}
+    sizes = [Size(units_of(s, privacy.unit).count, len(s.train_y)) for s in federation]
+    rounds = experiment.federation.rounds
+    return dict(enumerate(shared_plans(privacy, experiment.training, sizes, rounds)))
 
 
 class World:
@@ -121,6 +143,11 @@ class World:
     ) -> None:
         self.experiment = experiment
         self.setting = setting
+        self._secret_sum_us = 0
+        if isinstance(experiment.privacy, DistributedParams):
+            parameters = parameter_count(setting.initial)
+            cost = secret_sum_cost(experiment.privacy, setting.hospitals, parameters)
+            self._secret_sum_us = cost.us
         self.streams = Streams(seed)
         self.recorder = Recorder(listeners)
         self.env = Clock()
@@ -141,7 +168,7 @@ class World:
         # Updates of a task whose aggregate is recomputed have the tensors of its first model.
         self.layout = None if self.rule is None else layout_of(encode_model(setting.initial))
         # With a secure generator the seed tells nothing about keys, salts and noise.
-        private = isinstance(experiment.privacy, DpSgdParams) and experiment.privacy.secure_rng
+        private = isinstance(experiment.privacy, DpParams) and experiment.privacy.secure_rng
         self.secrets = Streams(int.from_bytes(os.urandom(32), "big")) if private else self.streams
         self.vaults = Vaults(experiment, self.secrets, self.out)
         self.ledgers = self._make_ledgers()
@@ -232,7 +259,7 @@ class World:
         """Virtual time of an order at a hospital; evaluating counts as one forward pass."""
         compute, trainer = self.experiment.compute, self.setting.trainer_of(hospital)
         if order.trains:
-            return trainer.training_us(compute)
+            return trainer.training_us(compute) + self._secret_sum_us
         return training_us(
             compute,
             steps=1,

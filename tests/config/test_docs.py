@@ -53,7 +53,7 @@ def test_the_schema_knows_what_the_loader_knows() -> None:
 
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["name", "hospitals"]
-    assert privacy[0] == {"type": "string", "enum": ["none", "dp_sgd"]}
+    assert privacy[0] == {"type": "string", "enum": ["none", "dp_sgd", "distributed", "central"]}
     assert privacy[2]["properties"]["kind"]["const"] == "dp_sgd"
     assert privacy[2]["required"] == ["kind"]
     assert schema["properties"]["network"]["properties"]["latency"]["anyOf"][-1] == {"type": "null"}

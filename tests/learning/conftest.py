@@ -24,18 +24,26 @@ class Rows:
     test_x: NDArray[np.float32]
     test_y: NDArray[np.int64]
     features: tuple[str, ...]
+    train_patient: NDArray[np.int64]
 
 
 @pytest.fixture
 def make_rows() -> Callable[..., Rows]:
     """Builds a hospital of seeded records whose label follows the first input."""
 
-    def build(hospital: int = 0, records: int = 40, features: int = 3, seed: int = 0) -> Rows:
+    def build(
+        hospital: int = 0,
+        records: int = 40,
+        features: int = 3,
+        seed: int = 0,
+        patients: int | None = None,
+    ) -> Rows:
         rng = np.random.default_rng([seed, hospital])
         x = rng.standard_normal((records + 20, features)).astype(np.float32)
         y = (x[:, 0] + 0.3 * rng.standard_normal(records + 20) > 0).astype(np.int64)
         names = tuple(f"x{i}" for i in range(features))
-        return Rows(hospital, x[:records], y[:records], x[records:], y[records:], names)
+        owner = np.arange(records) if patients is None else rng.integers(0, patients, records)
+        return Rows(hospital, x[:records], y[:records], x[records:], y[records:], names, owner)
 
     return build
 

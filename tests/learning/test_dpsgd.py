@@ -19,6 +19,7 @@ from simulation.learning.models import build_model, model_arrays, refuse_coupled
 from simulation.learning.params import DpSgdParams, LogisticParams, MlpParams, TrainingParams
 from simulation.learning.privacy import PrivacyPlan
 from simulation.learning.train import BudgetSpent, Trainer, _poisson
+from simulation.learning.units import Units
 
 RATE = 0.5
 START = {
@@ -29,6 +30,11 @@ START = {
 
 def flat(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate([array.ravel() for array in arrays.values()])
+
+
+def each(count: int) -> Units:
+    """So many units of one record."""
+    return Units("record", np.arange(count), count)
 
 
 def trainer(rows: Any, seed: int = 42, rounds: int = 5, **changes: Any) -> Trainer:
@@ -208,7 +214,7 @@ def test_a_secret_key_is_not_that_of_the_seed(make_rows: Callable[..., Any]) -> 
 
 def test_batches_are_drawn_by_poisson_sampling() -> None:
     """Each record, independently, with probability q: batch sizes are binomial, not fixed."""
-    batches = list(_poisson(np.random.default_rng(0), 50, 0.2, 4_000))
+    batches = list(_poisson(np.random.default_rng(0), each(50), 0.2, 4_000))
     sizes = np.array([len(batch) for batch in batches])
     counts = np.bincount(np.concatenate([b.numpy() for b in batches]), minlength=50)
     assert sizes.mean() == pytest.approx(10, rel=0.03)
@@ -227,7 +233,7 @@ def test_an_empty_batch_is_released_and_counted(make_rows: Callable[..., Any]) -
     assert update.steps == 200
     assert update.spent is not None
     assert update.spent.steps == 200
-    sizes = [len(b) for b in _poisson(np.random.default_rng(0), 40, 1 / 40, 200)]
+    sizes = [len(b) for b in _poisson(np.random.default_rng(0), each(40), 1 / 40, 200)]
     assert 0 in sizes, "at one expected record, a third of the batches are empty"
 
 

@@ -45,9 +45,10 @@ def trainers(make_rows: Any, sizes: list[int], **changes: Any) -> list[Trainer]:
         local_steps=changes.pop("local_steps", None),
     )
     model = changes.pop("model", MlpParams(hidden=(16,)))
+    patients = changes.pop("patients", None)
     privacy = changes.pop("privacy", None) or DpSgdParams(noise_multiplier=0.8, **changes)
     return [
-        Trainer(make_rows(h, records=n), model, training, privacy, 3, Streams(7))
+        Trainer(make_rows(h, records=n, patients=patients), model, training, privacy, 3, Streams(7))
         for h, n in enumerate(sizes)
     ]
 

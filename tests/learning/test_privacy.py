@@ -127,7 +127,7 @@ def test_a_target_that_noise_cannot_reach_is_an_error() -> None:
 def test_a_plan_covers_all_steps_of_all_rounds() -> None:
     """σ is calibrated for all steps of all planned rounds, not for one round or one epoch."""
     training = TrainingParams(batch_size=32, local_epochs=2)
-    made = plan(DpSgdParams(epsilon=3.0), training, records=500, rounds=20)
+    made = plan(DpSgdParams(epsilon=3.0), training, units=500, rounds=20)
     whole_run = [made.release] * 20
     assert made.steps == 32
     assert 3.0 * (1 - 1e-3) <= made.epsilon(whole_run) <= 3.0
@@ -200,3 +200,24 @@ def test_epsilon_never_falls_when_steps_are_added() -> None:
     """More releases never cost less."""
     found = [epsilon([Spend(3.0, 0.01, steps)], 1e-5) for steps in (1, 10, 100, 500, 999, 1001)]
     assert found == sorted(found)
+
+
+def test_hospitals_may_ask_for_different_targets() -> None:
+    """Each hospital's noise is calibrated to its own target, over all its steps."""
+    privacy = DpSgdParams(hospital_epsilons=(1.0, 4.0), delta=1e-5)
+    training = TrainingParams(batch_size=32)
+
+    strict, lax = (plan(privacy, training, 500, 5, hospital) for hospital in (0, 1))
+
+    assert 0.999 <= strict.planned_epsilon <= 1.0
+    assert 3.996 <= lax.planned_epsilon <= 4.0
+    assert strict.sigma > lax.sigma
+
+
+def test_a_cap_below_the_first_round_is_refused() -> None:
+    """A hospital that could never take part is one message before anything runs."""
+    privacy = DpSgdParams(noise_multiplier=1.0, cap=0.5)
+
+    with pytest.raises(ValueError, match=r"cap: 0\.5 is below what the first round costs"):
+        plan(privacy, TrainingParams(batch_size=32), 500, 5)
+    assert plan(DpSgdParams(noise_multiplier=1.0, cap=9.0), TrainingParams(), 500, 5).sigma == 1.0

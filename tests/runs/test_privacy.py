@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from simulation.config.errors import ConfigError
 from simulation.config.load import load
 from simulation.learning.params import NoPrivacy
 from simulation.learning.privacy import epsilon
@@ -89,3 +90,45 @@ def test_no_privacy_is_never_labelled_private() -> None:
     assert not report.private
     assert report.epsilon is None
     assert report.warnings == ("no privacy guarantee: privacy: none",)
+
+
+COHORT = [
+    "data={kind: synthetic, patients_per_hospital: 120}",
+    "training.batch_size=8",
+    "hospitals=4",
+]
+
+
+def test_a_record_level_claim_says_what_its_patients_get() -> None:
+    """Where patients have several records, example-level accounting understates what they lose; the
+    report says by how much, for the patient who has most."""
+    report = report_of(*COHORT, "federation.rounds=1")
+
+    worst = max(report.hospitals, key=lambda row: row.most_records)
+    assert all(row.patients < row.records for row in report.hospitals)
+    assert worst.most_records > 2
+    said = next(text for text in report.warnings if "the unit is one record" in text)
+    assert f"the patient with {worst.most_records} records" in said
+    assert f"not {worst.epsilon:.3g}" in said
+
+
+def test_by_patient_the_plan_counts_patients() -> None:
+    """Unit, sampling rate and steps are the patients'; what is left to say is who is at several
+    hospitals."""
+    report = report_of(*COHORT, "privacy.unit=patient")
+
+    assert report.unit == "patient"
+    for row in report.hospitals:
+        assert row.sampling_rate == pytest.approx(8 / row.patients, abs=1e-6)
+        assert row.steps_per_round == 2 * -(-row.patients // 8), "two local epochs"
+    assert not any("the unit is one record" in text for text in report.warnings)
+    assert any("at several is protected less" in text for text in report.warnings)
+    assert any("patients have training records at several" in text for text in report.warnings)
+
+
+def test_one_target_for_each_hospital_or_one_message() -> None:
+    """A list that does not fit the hospitals is refused with the number that does."""
+    targets = "privacy={kind: dp_sgd, hospital_epsilons: [1.0, 2.0], delta: 1e-4}"
+
+    with pytest.raises(ConfigError, match=r"privacy\.hospital_epsilons: needs one target for each"):
+        load(QUICKSTART, [targets])

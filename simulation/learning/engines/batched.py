@@ -118,6 +118,7 @@ def _member(trainer: Trainer, task: Task) -> Member:
         y=y,
         theta=np.concatenate(parts).astype(np.float32),
         plan=trainer.mechanism(task.round),
+        units=trainer.units,
         training=trainer.training,
         proximal_mu=task.proximal_mu,
         sampling=sampling,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from simulation.learning.engines.dense import Layer, Tensor, clipped_sums
 from simulation.learning.params import TrainingParams
 from simulation.learning.privacy import PrivacyPlan
+from simulation.learning.units import Units
 
 DRAWN_AT_ONCE = 1_000_000
 """Random numbers for sampling that are held at one time."""
@@ -32,6 +33,7 @@ class Member:
     theta: NDArray[np.float32]
     """The global model it starts from, flat, in the order of its layers."""
     plan: PrivacyPlan
+    units: Units
     training: TrainingParams
     proximal_mu: float
     sampling: np.random.Generator
@@ -52,7 +54,7 @@ def _train(layers: Sequence[Layer], members: Sequence[Member]) -> Tensor:
     origin = theta.clone()
     batches = _Batches(members)
     clip = _column([m.plan.max_grad_norm for m in members])
-    expected = _column([m.plan.sampling_rate * len(m.y) for m in members])
+    expected = _column([m.plan.sampling_rate * m.units.count for m in members])
     rate = _column([m.training.learning_rate for m in members])
     keep = _column([m.training.momentum for m in members])
     pull = _column([m.proximal_mu for m in members])
@@ -61,7 +63,8 @@ def _train(layers: Sequence[Layer], members: Sequence[Member]) -> Tensor:
     noise = _Noise(members, theta.shape[1])
     for step in range(members[0].plan.steps):
         k = batches.active(step)
-        gradient = clipped_sums(layers, theta[:k], *batches.batch(step, k), clip[:k])
+        x, y, mask, owners = batches.batch(step, k)
+        gradient = clipped_sums(layers, theta[:k], x, y, mask, clip[:k], owners)
         gradient += noise.draw(k)
         gradient /= expected[:k]
         if pulled:
@@ -82,7 +85,7 @@ class _Noise:
 
     def __init__(self, members: Sequence[Member], parameters: int) -> None:
         self._generators = [member.noise for member in members]
-        scale = [member.plan.sigma * member.plan.max_grad_norm for member in members]
+        scale = [member.plan.own_sigma * member.plan.max_grad_norm for member in members]
         self._scale = np.array(scale)[:, None]
         self._drawn = np.empty((len(members), parameters))
 
@@ -105,6 +108,10 @@ class _Batches:
         labels = [member.y.astype(np.float32) for member in members]
         self._y = torch.from_numpy(np.concatenate([*labels, np.zeros(1, dtype=np.float32)]))
         self._blank = len(self._x) - 1
+        self._owners: Tensor | None = None
+        if not all(member.units.single for member in members):
+            numbered = [member.units.owner for member in members]
+            self._owners = torch.from_numpy(np.concatenate([*numbered, np.array([-1])]))
         drawn = [_drawn(member) for member in members]
         self._sizes = np.zeros((self._steps[0], len(members)), dtype=np.int64)
         for column, (sizes, _) in enumerate(drawn):
@@ -123,11 +130,12 @@ class _Batches:
         """How many members have this step; they are the first ones."""
         return sum(steps > step for steps in self._steps)
 
-    def batch(self, step: int, members: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, labels and mask of one step, padded to the largest batch of these members."""
+    def batch(self, step: int, members: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Inputs, labels, mask and owners of one step, padded to these members' largest batch."""
         width = max(1, int(self._sizes[step, :members].max()))
         rows = self._rows[step, :members, :width]
-        return self._x[rows], self._y[rows], (rows != self._blank).to(torch.float32)
+        owners = None if self._owners is None else self._owners[rows]
+        return self._x[rows], self._y[rows], (rows != self._blank).to(torch.float32), owners
 
 
 def _drawn(member: Member) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,7 +146,8 @@ def _drawn(member: Member) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     taken: list[NDArray[np.int64]] = []
     for first in range(0, steps, at_once):
         count = min(at_once, steps - first)
-        chosen = member.sampling.random((count, records)) < member.plan.sampling_rate
+        units = member.sampling.random((count, member.units.count)) < member.plan.sampling_rate
+        chosen = units if member.units.single else units[:, member.units.owner]
         sizes.append(chosen.sum(axis=1))
         taken.append(np.nonzero(chosen)[1])
     return np.concatenate(sizes), np.concatenate(taken)

@@ -5,6 +5,9 @@ A record's gradient for a linear layer is the outer product of what comes back t
 all records therefore cost one forward and one backward pass, and the clipped sum is one more
 product, (c·δ)ᵀa. No record's gradient is ever written down.
 
+The norm of a patient's summed gradient is no sum of norms. It is that of a Gram matrix,
+‖Σ δᵢ⊗aᵢ‖² = Σᵢⱼ (δᵢ·δⱼ)(aᵢ·aⱼ + 1) over the pairs of the patient's records in the batch.
+
 Sources: Goodfellow, 2015, arXiv 1510.01799; Abadi et al., CCS 2016, algorithm 1. The factor is that
 of Opacus: min(1, C / (norm + 1e-6)).
 """
@@ -88,13 +91,21 @@ def layers_of(module: nn.Module) -> tuple[Layer, ...] | None:
 
 
 def clipped_sums(
-    layers: Sequence[Layer], theta: Tensor, x: Tensor, y: Tensor, mask: Tensor, clip: Tensor
+    layers: Sequence[Layer],
+    theta: Tensor,
+    x: Tensor,
+    y: Tensor,
+    mask: Tensor,
+    clip: Tensor,
+    owners: Tensor | None = None,
 ) -> Tensor:
     """Each hospital's sum of clipped gradients of the binary cross-entropy, shape (H, parameters).
 
     ``theta`` holds parameters, (H, parameters); ``x`` and ``y`` padded batches, (H, B, inputs) and
     (H, B); ``mask`` is 1 where there is a record and 0 where there is none, (H, B); ``clip`` is the
-    clipping norm, (H, 1). A record whose gradient is not finite counts as a gradient of zero.
+    clipping norm, (H, 1). ``owners`` numbers the unit of each record, (H, B): gradients of one unit
+    are clipped as one sum; none when each record is a unit. A record whose gradient is not finite
+    counts as a gradient of zero.
     """
     taken, slopes = _forward(layers, theta, x)
     logits = slopes.pop()
@@ -108,19 +119,34 @@ def clipped_sums(
     squared = torch.zeros_like(y)
     for a, delta in zip(taken, deltas, strict=True):
         squared += delta.square().sum(-1) * (a.square().sum(-1) + 1)
-    factor = (clip / (squared.sqrt() + 1e-6)).clamp_(max=1.0)
-    finite = torch.isfinite(squared)
-    if not finite.all():
+    lost = ~torch.isfinite(squared)
+    if lost.any():
         # Zero times infinity is no zero, so what is not finite is taken out of the product.
-        lost = ~finite
-        factor = factor.masked_fill(lost, 0.0)
+        squared = squared.masked_fill(lost, 0.0)
         taken = [a.masked_fill(lost.unsqueeze(-1), 0.0) for a in taken]
         deltas = [delta.masked_fill(lost.unsqueeze(-1), 0.0) for delta in deltas]
+    if owners is not None:
+        squared = _of_units(taken, deltas, owners)
+    factor = (clip / (squared.sqrt() + 1e-6)).clamp_(max=1.0)
     parts: list[Tensor] = []
     for a, delta in zip(taken, deltas, strict=True):
         delta = delta * factor.unsqueeze(-1)  # noqa: PLW2901 - the clipped one takes its place
         parts += [torch.bmm(delta.mT, a).flatten(1), delta.sum(1)]
     return torch.cat(parts, dim=1)
+
+
+def _of_units(taken: Sequence[Tensor], deltas: Sequence[Tensor], owners: Tensor) -> Tensor:
+    """For each record the squared norm of its unit's summed gradient, shape (H, B).
+
+    In double precision: where a patient's gradients nearly cancel, the pairs do so too, and what
+    single precision loses then would let the patient pass with more than the clipping norm.
+    """
+    gram = torch.zeros((*owners.shape, owners.shape[1]), dtype=torch.float64)
+    for a, delta in zip((a.double() for a in taken), (d.double() for d in deltas), strict=True):
+        gram += torch.bmm(delta, delta.mT) * (torch.bmm(a, a.mT) + 1)
+    same = (owners.unsqueeze(1) == owners.unsqueeze(2)).double()
+    with_own = (gram * same).sum(-1, keepdim=True)
+    return torch.bmm(same, with_own).squeeze(-1).clamp_(min=0.0).to(deltas[0].dtype)
 
 
 def _forward(
