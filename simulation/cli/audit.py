@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simulation.base.ids import hospital_name
-from simulation.cli.exits import DIFFERENCE, DONE, emit
+from simulation.cli.exits import DIFFERENCE, DONE, emit, note
 from simulation.cli.options import Config, Json, Seed, Set
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ def audit(
         experiment.federation.rounds,
         experiment.engine,
     )
-    found = audits.audit(subject, canaries, first)
+    found = audits.audit(
+        subject,
+        canaries,
+        first,
+        committed=lambda digest: note(f"coins committed before training: {digest.hex()}"),
+    )
     code = DIFFERENCE if found.findings else DONE
     if json:
         emit({**found.data(), "exit_code": code})
@@ -81,22 +86,24 @@ def _chosen(experiment: Experiment, setting: Setting, asked: int | None) -> int:
 
 def _lines(found: AuditReport) -> list[str]:
     estimate = math.inf if found.conformance is None else found.conformance
-    values = {
-        "claimed": found.claimed,
-        "one-run bound": found.one_run,
-        "  its ceiling": found.one_run_ceiling,
-        "estimate": estimate,
-    }
-    finite = [value for value in values.values() if math.isfinite(value)]
+    values = [
+        ("claimed", found.claimed),
+        ("one-run bound", found.one_run),
+        ("  its ceiling", found.one_run_ceiling),
+        ("f-DP bound", found.f_dp),
+        ("  its ceiling", found.f_dp_ceiling),
+        ("estimate", estimate),
+    ]
+    finite = [value for _, value in values if math.isfinite(value)]
     scale = WIDTH / min(max(finite), 3 * found.claimed)
     lines = [
         (
-            f"{hospital_name(found.hospital)}: {found.records} records and {found.canaries} "
+            f"{hospital_name(found.hospital)}: {found.units} {found.unit}s and {found.canaries} "
             f"canaries, {found.rounds} rounds, delta {found.delta:g}"
         ),
         "",
     ]
-    for name, value in values.items():
+    for name, value in values:
         bar = "#" * (WIDTH + 1 if value * scale > WIDTH else round(value * scale))
         lines.append(f"{name:<14} {value:8.3f}  {bar}")
     lines += [
@@ -104,12 +111,13 @@ def _lines(found: AuditReport) -> list[str]:
         f"noise {found.sigma_seen:.4f}, planned {found.sigma_planned:.4f}",
         f"clipped gradients {found.clip_seen:.3f} of the clipping norm",
         f"{found.right} of {found.guesses} guesses right",
+        f"coins {found.commitment[:16]}..., revealed with their salt by --json",
         "",
         *(f"contradiction: {text}" for text in found.findings),
     ]
     if not found.findings:
         lines += [
             "nothing that was seen contradicts the claim, which does not prove it:",
-            "the bound cannot exceed its ceiling, and no audit sees how batches are drawn",
+            "a bound cannot exceed its ceiling, and no audit sees how batches are drawn",
         ]
     return lines

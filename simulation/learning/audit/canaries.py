@@ -1,4 +1,4 @@
-"""Canaries: ordinary records, each of which lights one input column that nothing else lights.
+"""Canaries: ordinary records, or patients, of which each lights one input column of its own.
 
 Real records are zero in those columns, so that a canary's gradient for its own column's weights is
 all that ever moves them, besides noise. No code inside the trainer changes, and whatever trains can
@@ -29,12 +29,16 @@ class Planted:
     test_x: NDArray[np.float32]
     test_y: NDArray[np.int64]
     features: tuple[str, ...]
+    train_patient: NDArray[np.int64]
 
 
-def plant(records: Records, coins: NDArray[np.bool_], brightness: float) -> Planted:
-    """The hospital's records, and the canaries whose coin says so."""
+def plant(
+    records: Records, coins: NDArray[np.bool_], brightness: float, visits: int = 1
+) -> Planted:
+    """The hospital's records, and those of the canaries whose coin says so, ``visits`` of each."""
     m, inputs = len(coins), len(records.features)
-    chosen = np.flatnonzero(coins)
+    chosen = np.repeat(np.flatnonzero(coins), visits)
+    last = int(records.train_patient.max())
     x = np.zeros((len(records.train_y) + len(chosen), inputs + m), dtype=np.float32)
     x[: len(records.train_y), :inputs] = records.train_x
     x[np.arange(len(chosen)) + len(records.train_y), inputs + chosen] = brightness
@@ -47,6 +51,7 @@ def plant(records: Records, coins: NDArray[np.bool_], brightness: float) -> Plan
         test_x=test,
         test_y=records.test_y,
         features=(*records.features, *(f"canary{j}" for j in range(m))),
+        train_patient=np.concatenate([records.train_patient, last + 1 + chosen]),
     )
 
 

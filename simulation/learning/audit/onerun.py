@@ -29,25 +29,34 @@ def one_run_epsilon(
     ``scores``, shape (m,), are high for canaries that seem to be in; ``coins``, shape (m,), say
     which are. Half of the guesses are "in" for the highest scores, half "out" for the lowest.
     """
-    order = np.argsort(scores, kind="stable")
     m = len(coins)
     best = (0.0, 0, 0)
-    for guesses in _guesses(m):
-        half = guesses // 2
-        right = int((~coins[order[:half]]).sum() + coins[order[m - half :]].sum())
-        found = bound(m, 2 * half, right, delta, (1 - CONFIDENCE) / len(SHARES))
-        best = max(best, (found, 2 * half, right))
+    for guesses in guesses_of(m):
+        right = right_guesses(scores, coins, guesses)
+        best = max(best, (bound(m, guesses, right, delta, level_of()), guesses, right))
     return best
 
 
 def ceiling(m: int, delta: float) -> float:
     """The most that m canaries can ever show: every guess right."""
-    level = (1 - CONFIDENCE) / len(SHARES)
-    return max(bound(m, g // 2 * 2, g // 2 * 2, delta, level) for g in _guesses(m))
+    return max(bound(m, g, g, delta, level_of()) for g in guesses_of(m))
 
 
-def _guesses(m: int) -> list[int]:
-    return [max(2, round(share * m)) for share in SHARES]
+def guesses_of(m: int) -> list[int]:
+    """The numbers of guesses that are tried, all even: as many "in" as "out"."""
+    return [max(2, round(share * m) // 2 * 2) for share in SHARES]
+
+
+def level_of() -> float:
+    """The error probability that each number of guesses has."""
+    return (1 - CONFIDENCE) / len(SHARES)
+
+
+def right_guesses(scores: NDArray[np.float64], coins: NDArray[np.bool_], guesses: int) -> int:
+    """How many are right of that many guesses: half "out" for the lowest scores, half "in"."""
+    order = np.argsort(scores, kind="stable")
+    half = guesses // 2
+    return int((~coins[order[:half]]).sum() + coins[order[len(coins) - half :]].sum())
 
 
 def bound(m: int, guesses: int, right: int, delta: float, level: float) -> float:

@@ -1,9 +1,10 @@
 """What an audit concludes: a bound that refutes, an estimate that conforms or not, and findings.
 
 The one-run bound holds whatever the trainer does, but cannot exceed a ceiling set by the number of
-canaries. The estimate assumes Gaussian noise and Poisson sampling, and compares what is seen with
-what is planned: level of the noise, its repetition, length of a clipped gradient, number of steps.
-Neither sees batches that are not drawn by Poisson sampling; the trainer offers no others.
+canaries. Its f-DP form shows more, and assumes a Gaussian trade-off curve. The estimate assumes
+Gaussian noise and Poisson sampling, and compares what is seen with what is planned: level of the
+noise, its repetition, length of a clipped gradient, number of steps.
+None of them sees batches that are not drawn by Poisson sampling; the trainer offers no others.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from simulation.base.digest import Digest
+from simulation.base.rng import Streams
+from simulation.learning.audit.coins import toss
+from simulation.learning.audit.fdp import f_dp_ceiling, f_dp_epsilon
 from simulation.learning.audit.onerun import ceiling, one_run_epsilon
 from simulation.learning.audit.sight import Sight, Subject, look
 from simulation.learning.privacy import epsilon
+from simulation.learning.trust import PrivacyUnit
+from simulation.learning.units import units_of
 from simulation.learning.update import Spend
 
 Account = Callable[[Sequence[Spend], float], float]
@@ -36,8 +43,9 @@ class AuditReport:
     """One audit of one hospital."""
 
     hospital: int
-    records: int
-    """Its own training records, without the canaries."""
+    unit: PrivacyUnit
+    units: int
+    """Its own records, or patients, without the canaries."""
     canaries: int
     rounds: int
     delta: float
@@ -50,6 +58,9 @@ class AuditReport:
     """The guesses behind that bound, and how many were right."""
     one_run_ceiling: float
     """The most that this number of canaries could have shown."""
+    f_dp: float
+    """The same bound in its f-DP form, for training whose trade-off curve is Gaussian."""
+    f_dp_ceiling: float
     conformance: float | None
     """Lower estimate of ε from noise, clipping and releases as seen; none stands for infinity."""
     sigma_planned: float
@@ -60,6 +71,13 @@ class AuditReport:
     noise_repeats: bool
     findings: tuple[str, ...]
     """What contradicts the claim; empty when nothing that was seen does."""
+    commitment: str
+    """Digest of salt and coins, made before training, in hexadecimal digits."""
+    salt: str
+    coins: str
+    """Which canaries were in, one bit each, in hexadecimal digits."""
+    scores: tuple[float, ...]
+    """How much each canary seems to be in: with the coins, what the bounds are computed from."""
 
     def data(self) -> dict[str, Any]:
         """Plain data, for one JSON object."""
@@ -67,19 +85,27 @@ class AuditReport:
 
 
 def audit(
-    subject: Subject, canaries: int = CANARIES, seed: int = 0, account: Account = epsilon
+    subject: Subject,
+    canaries: int = CANARIES,
+    seed: int = 0,
+    account: Account = epsilon,
+    committed: Callable[[Digest], None] = lambda _: None,
 ) -> AuditReport:
     """Audit one hospital's training as configured.
 
     ``account`` states the claimed ε of a history at a δ; a test puts a broken one here.
+    ``committed`` is told the commitment to the coins before training begins.
 
     Raises:
         ValueError: when the model's first layer is not linear, or the configuration is refused.
     """
-    seen = look(subject, canaries, seed)
+    coins = toss(canaries, Streams(seed))
+    committed(coins.commitment)
+    seen = look(subject, coins, seed)
     delta = subject.privacy.delta
     claimed = account(seen.history, delta)
     one_run, guesses, right = one_run_epsilon(seen.scores, seen.coins, delta)
+    f_dp = f_dp_epsilon(seen.scores, seen.coins, delta)
     sigma, sigma_error = _noise_level(seen)
     clip, clip_error = _clipped_length(seen)
     repeats = _repeats(seen)
@@ -89,6 +115,8 @@ def audit(
     findings: list[str] = []
     if one_run > claimed:
         findings.append(f"the one-run bound {one_run:.2f} refutes the claimed {claimed:.2f}")
+    if f_dp > claimed:
+        findings.append(f"the f-DP bound {f_dp:.2f} refutes the claimed {claimed:.2f}")
     if estimate > claimed:
         findings.append(f"the estimate {estimate:.2f} exceeds the claimed {claimed:.2f}")
     if abs(sigma - seen.plan.sigma) > SURE * sigma_error + 0.01 * seen.plan.sigma:
@@ -102,7 +130,8 @@ def audit(
         findings.append(f"{released} steps are accounted for, not all of them")
     return AuditReport(
         hospital=subject.records.hospital,
-        records=len(subject.records.train_y),
+        unit=subject.privacy.unit,
+        units=units_of(subject.records, subject.privacy.unit).count,
         canaries=canaries,
         rounds=subject.rounds,
         delta=delta,
@@ -111,12 +140,18 @@ def audit(
         guesses=guesses,
         right=right,
         one_run_ceiling=ceiling(canaries, delta),
+        f_dp=f_dp,
+        f_dp_ceiling=f_dp_ceiling(canaries, delta),
         conformance=None if math.isinf(estimate) else estimate,
         sigma_planned=seen.plan.sigma,
         sigma_seen=sigma,
         clip_seen=clip,
         noise_repeats=repeats,
         findings=tuple(findings),
+        commitment=coins.commitment.hex(),
+        salt=coins.salt.hex(),
+        coins=coins.packed.hex(),
+        scores=tuple(seen.scores.tolist()),
     )
 
 

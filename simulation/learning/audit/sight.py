@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 
 from simulation.base.rng import Streams
 from simulation.learning.audit.canaries import Floats, first_layer, plant, slopes
+from simulation.learning.audit.coins import Coins
 from simulation.learning.engines import EngineParams, make_engine
 from simulation.learning.models import build_model, load_arrays, model_arrays
 from simulation.learning.params import DpSgdParams, ModelParams, TrainingParams
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
 from simulation.learning.train import Trainer
+from simulation.learning.units import units_of
 from simulation.learning.update import Spend
 
 BRIGHTNESS = 6.0
 """How many times a canary's first gradient exceeds the clipping norm."""
+VISITS = 3
+"""Records of a canary under privacy by patient: clipped one by one they would show as three."""
 
 TrainerClass = Callable[..., Trainer]
 
@@ -62,7 +66,7 @@ class Sight:
     """What the trainer says it has released."""
 
 
-def look(subject: Subject, canaries: int, seed: int) -> Sight:
+def look(subject: Subject, tossed: Coins, seed: int) -> Sight:
     """Train with canaries as configured, and look at the model after each round.
 
     The canaries make the hospital larger; the batch grows with it, so that σ, the sampling rate and
@@ -72,18 +76,19 @@ def look(subject: Subject, canaries: int, seed: int) -> Sight:
         ValueError: when the model's first layer is not linear, or the configuration is refused.
     """
     streams = Streams(seed)
-    coins = streams.stream("audit", "coins").random(canaries) < 0.5
+    coins, canaries = tossed.values, len(tossed.values)
     inputs = len(subject.records.features)
     module = build_model(subject.model, inputs + canaries, streams.integer("audit", "model"))
     name = first_layer(module)[0] + ".weight"
     first = np.linalg.norm(slopes(module, inputs, canaries, 1.0), axis=1)
     brightness = BRIGHTNESS * subject.privacy.max_grad_norm / max(1e-6, float(np.median(first)))
-    trainer = _trainer(subject, plant(subject.records, coins, brightness), streams)
+    visits = VISITS if subject.privacy.unit == "patient" else 1
+    trainer = _trainer(subject, plant(subject.records, coins, brightness, visits), streams)
     engine = make_engine(subject.engine, [trainer])
     planned = trainer.plan
     assert planned is not None, "the subject is private"
     lr, momentum = subject.training.learning_rate, subject.training.momentum
-    unit = lr * planned.max_grad_norm / (planned.sampling_rate * trainer.examples)
+    unit = lr * planned.max_grad_norm / (planned.sampling_rate * trainer.units.count)
     arrays, history = model_arrays(module), list[Spend]()
     scores = np.zeros(canaries)
     noise: list[Floats] = []
@@ -109,19 +114,22 @@ def look(subject: Subject, canaries: int, seed: int) -> Sight:
 
 def _trainer(subject: Subject, records: Records, streams: Streams) -> Trainer:
     """The configuration's trainer on more records, with the σ, rate and steps of the fewer."""
-    own, privacy = len(subject.records.train_y), subject.privacy
+    privacy = subject.privacy
+    own = units_of(subject.records, privacy.unit).count
     wanted = plan(privacy, subject.training, own, subject.rounds, records.hospital)
-    more = len(records.train_y)
+    more = units_of(records, privacy.unit).count
     training = replace(
         subject.training,
         batch_size=max(1, round(wanted.sampling_rate * more)),
         local_epochs=None,
         local_steps=wanted.steps,
     )
-    # δ is checked against the number of records, canaries included; ε is asked at the true δ later.
+    # δ is checked against the number of units, canaries included; ε is asked at the true δ later.
     private = replace(
         privacy,
         epsilon=None,
+        hospital_epsilons=(),
+        cap=None,
         noise_multiplier=wanted.sigma,
         delta=min(privacy.delta, 0.05 / more),
     )
