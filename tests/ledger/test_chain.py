@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -136,3 +139,24 @@ def test_an_edited_file_is_not_believed(chain, path, written, sql, error, match)
 
     with pytest.raises(error, match=match):
         chain.copy(0, SqliteStore(path))
+
+
+def test_a_killed_writer_leaves_a_file_that_opens(chain, path) -> None:
+    """SIGKILL in the middle of a run: every SQLite file opens, although pages were written."""
+
+    def write_and_die() -> None:
+        copy = chain.copy(0, SqliteStore(path))
+        for height in range(1, 41):
+            copy.execute([bytes([height]) * 100_000], view=0, proposer=0, time_us=height)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    writer = multiprocessing.get_context("fork").Process(target=write_and_die)
+    writer.start()
+    writer.join()
+
+    assert writer.exitcode == -signal.SIGKILL
+    assert path.stat().st_size > 1_000_000, "so much that SQLite had to write before the end"
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    db.close()

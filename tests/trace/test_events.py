@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from simulation.trace import events
-from simulation.trace.events import Event
+from simulation.trace.events import EVENTS, Event
 from simulation.trace.recorder import event_line, event_row
 
 EVENT_TYPES = [
@@ -58,3 +58,9 @@ def test_every_type_has_one_json_line(kind: type[Event]) -> None:
     assert list(row) == ["event", *(field.name for field in fields(kind))]
     assert row == event_row(event)
     assert kind(**{name: value for name, value in row.items() if name != "event"}) == event
+
+
+def test_every_event_can_be_found_by_its_name() -> None:
+    """A trace is read again, by an audit, with the types that wrote it."""
+    assert sorted(EVENTS.values(), key=str) == sorted(EVENT_TYPES, key=str)
+    assert all(EVENTS[kind.event] is kind for kind in EVENT_TYPES)
