@@ -173,15 +173,20 @@ def label_ends(
         )
 
 
+def arms(rows: Sequence[Mapping[str, Any]], y: str, scale: float = 1) -> list[list[float]]:
+    """How far ``y_low`` and ``y_high`` are below and above ``y``, as error bars want it."""
+    below = [scale * max(0.0, row[y] - row[f"{y}_low"]) for row in rows]
+    above = [scale * max(0.0, row[f"{y}_high"] - row[y]) for row in rows]
+    return [below, above]
+
+
 def interval_line(
     axes: Axes, rows: Sequence[Mapping[str, Any]], x: str, y: str, scale: float = 1, **look: Any
 ) -> None:
     """A line through means, with bars from ``y_low`` to ``y_high`` (see `statistics.spread`)."""
-    at, mean, low, high = ([row[name] for row in rows] for name in (x, y, f"{y}_low", f"{y}_high"))
-    below = [scale * max(0, m - b) for m, b in zip(mean, low, strict=True)]
-    above = [scale * max(0, t - m) for m, t in zip(mean, high, strict=True)]
+    at, mean = [row[x] for row in rows], [scale * row[y] for row in rows]
     bars = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8}
-    axes.errorbar(at, [scale * m for m in mean], yerr=[below, above], **bars, **look)
+    axes.errorbar(at, mean, yerr=arms(rows, y, scale), **bars, **look)
 
 
 def heading(figure: Figure, title: str, rest: str) -> None:
