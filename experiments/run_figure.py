@@ -83,7 +83,9 @@ def draw_run(run_dir: Path) -> list[Path]:
 
 def description(experiment: Experiment, run_dir: Path) -> str:
     """What was run, in one line."""
-    parts = [f"{experiment.hospitals} hospitals", experiment.federation.strategy]
+    federation = experiment.federation
+    how = {"central": "all records in one place", "local": "each for itself"}
+    parts = [f"{experiment.hospitals} hospitals", how.get(federation.kind, federation.strategy)]
     privacy = experiment.privacy
     parts.append("no differential privacy" if privacy.kind == "none" else "DP-SGD")
     if experiment.ledger.kind == "none":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.config.attack_checks import attack_problems
+from simulation.config.baseline_checks import baseline_problems
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.config.fault_checks import fault_problems
@@ -22,6 +23,7 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     if not replicas:
         yield from _vault(experiment)
     yield from privacy_problems(experiment)
+    yield from baseline_problems(experiment)
     yield from attack_problems(experiment)
     # What a schedule may name depends on how many replicas there are.
     if not replicas:

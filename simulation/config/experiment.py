@@ -13,7 +13,7 @@ from simulation.attacks.registry import AttackParams
 from simulation.config.sweep import SweepParams, ToleranceParams
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.registry import ConsensusParams
-from simulation.federation.params import FederationParams
+from simulation.federation.params import FederationParams, TrainingSetting
 from simulation.learning.engines.params import EngineParams, InlineParams
 from simulation.learning.params import (
     ComputeParams,
@@ -67,7 +67,7 @@ class Experiment:
     privacy: PrivacyParams = NoPrivacy()
     """What protects a hospital's records in the updates that leave it."""
 
-    federation: FederationParams = FederationParams()
+    federation: TrainingSetting = FederationParams()
     """Rounds, aggregation strategy, deadline, and the Flower apps to run."""
 
     evaluation: EvaluationParams = EvaluationParams()

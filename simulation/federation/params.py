@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, Union
 
 IN_INTEGERS = (
     "FixedFedAvg",
@@ -44,7 +45,10 @@ OWN_SERVER_APP = "simulation.flower_app:server_app"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FederationParams:
-    """One federated task: how many rounds, by which rule, with which apps."""
+    """Hospitals train one model together: how many rounds, by which rule, with which apps."""
+
+    kind: Literal["federated", "central", "local"] = "federated"
+    """Who trains together: the hospitals of a federation, one pool of records, or nobody."""
 
     rounds: int = 10
     """Training rounds."""
@@ -98,3 +102,31 @@ class FederationParams:
     def uses_own_apps(self) -> bool:
         """Whether both apps are the program's own, which know its models and its privacy."""
         return self.client_app == OWN_CLIENT_APP and self.server_app == OWN_SERVER_APP
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CentralParams(FederationParams):
+    """A baseline: all records in one place, the same splits, as many steps as the federation takes.
+
+    Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
+    they are, so that little has to be overridden to turn a federation into its baseline.
+    """
+
+    kind: Literal["central"] = "central"
+    """Names this baseline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalParams(FederationParams):
+    """A baseline: every hospital trains for itself, from the same first model, for as many rounds.
+
+    Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
+    they are, so that little has to be overridden to turn a federation into its baseline.
+    """
+
+    kind: Literal["local"] = "local"
+    """Names this baseline."""
+
+
+TrainingSetting = Union[FederationParams, CentralParams, LocalParams]
+"""Who trains together."""

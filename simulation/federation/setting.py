@@ -39,6 +39,15 @@ class Setting:
     """What belongs beside every result, e.g. that normalisation was not private."""
     shared: tuple[int, int] = (0, 1)
     """Patients with training records at several hospitals, and the most hospitals of one."""
+    pool: Trainer | None = None
+    """Who trains on all hospitals' records together; none in a federation."""
+
+    @property
+    def learners(self) -> tuple[Trainer, ...]:
+        """Everybody who trains: the pool, or each hospital."""
+        if self.pool is not None:
+            return (self.pool,)
+        return tuple(self.trainer_of(hospital) for hospital in range(self.hospitals))
 
     def close(self) -> None:
         """End the run's engine."""

@@ -108,6 +108,29 @@ class Federation:
         """Names of the inputs; the same at every hospital."""
         return self.shards[0].features
 
+    def pooled(self) -> Shard:
+        """All hospitals' rows as one shard, numbered after the last hospital.
+
+        Rows keep their hospitals' scale. A patient of two hospitals becomes two: hospitals do not
+        tell each other who their patients are.
+        """
+        shards = self.shards
+        counts = [int(shard.train_patient.max()) + 1 for shard in shards]
+        starts = np.cumsum([0, *counts[:-1]])
+        patients = [shard.train_patient + s for shard, s in zip(shards, starts, strict=True)]
+        return Shard(
+            hospital=len(shards),
+            train_x=np.concatenate([shard.train_x for shard in shards]),
+            train_y=np.concatenate([shard.train_y for shard in shards]),
+            test_x=np.concatenate([shard.test_x for shard in shards]),
+            test_y=np.concatenate([shard.test_y for shard in shards]),
+            features=self.features,
+            train_patient=np.concatenate(patients),
+            validation_x=np.concatenate([shard.validation_x for shard in shards]),
+            validation_y=np.concatenate([shard.validation_y for shard in shards]),
+            name="pool",
+        )
+
     def __len__(self) -> int:
         return len(self.shards)
 

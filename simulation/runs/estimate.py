@@ -15,6 +15,7 @@ from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger
 
 if TYPE_CHECKING:
     from simulation.federation.setting import Setting
+    from simulation.learning.train import Trainer
 
 MESSAGES_PER_DECISION: dict[str, Callable[[int], int]] = {
     # Pre-prepare to all others; each backup's prepare to all others; everybody's commit (§4.2).
@@ -78,7 +79,7 @@ class Estimate:
 def estimate(experiment: Experiment, setting: Setting) -> Estimate:
     """The estimate for one seed, whose trainers and model ``setting`` holds."""
     rounds, n, hospitals = experiment.federation.rounds, experiment.replicas, setting.hospitals
-    plans = tuple(_plan(experiment, setting, hospital) for hospital in range(hospitals))
+    plans = tuple(_plan(experiment, trainer) for trainer in setting.learners)
     parameters = sum(array.size for array in setting.initial.values())
     size = sum(array.nbytes for array in setting.initial.values())
     ledger = experiment.ledger
@@ -95,6 +96,8 @@ def estimate(experiment: Experiment, setting: Setting) -> Estimate:
         isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all"
     )
     copies = 2 * hospitals + (hospitals * (hospitals - 1) if checked_by_all else 0)
+    if experiment.federation.kind != "federated":
+        copies = 0  # nothing is sent
     return Estimate(
         hospitals=hospitals,
         replicas=n,
@@ -111,13 +114,12 @@ def estimate(experiment: Experiment, setting: Setting) -> Estimate:
     )
 
 
-def _plan(experiment: Experiment, setting: Setting, hospital: int) -> HospitalPlan:
-    trainer = setting.trainer_of(hospital)
+def _plan(experiment: Experiment, trainer: Trainer) -> HospitalPlan:
     privacy = trainer.plan
     return HospitalPlan(
-        hospital=hospital,
+        hospital=trainer.hospital,
         training_records=trainer.examples,
-        steps=experiment.training.steps(trainer.examples),
+        steps=trainer.training.steps(trainer.examples),
         training_us=trainer.training_us(experiment.compute),
         sigma=None if privacy is None else privacy.sigma,
         sampling_rate=None if privacy is None else privacy.sampling_rate,

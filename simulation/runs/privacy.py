@@ -94,8 +94,7 @@ def privacy_report(experiment: Experiment, setting: Setting) -> PrivacyReport:
             False, rounds, None, None, None, False, (), (f"no privacy guarantee: {reason}",)
         )
     rows: list[HospitalPrivacy] = []
-    for hospital in range(setting.hospitals):
-        trainer = setting.trainer_of(hospital)
+    for trainer in setting.learners:
         assert trainer.plan is not None, "every trainer plans under dp_sgd"
         rows.append(_row(trainer, trainer.plan))
     return PrivacyReport(

@@ -11,6 +11,7 @@ from simulation.config.experiment import Experiment
 from simulation.federation.strategies import check_strategy_args
 from simulation.nodes.conduct import Conduct
 from simulation.trace.recorder import Listener
+from simulation.world.baselines import Apart
 from simulation.world.federated import World, make_setting
 from simulation.world.load import LoadWorld
 from simulation.world.outcome import InvariantError, Outcome
@@ -40,5 +41,7 @@ def simulate(
     logging.getLogger("flwr").setLevel(logging.ERROR)
     check_strategy_args(experiment.federation)
     setting = make_setting(experiment, seed)
+    if experiment.federation.kind != "federated":
+        return Apart(experiment, seed, setting, listeners).run()
     world = World(experiment, seed, setting, out, listeners, conducts or {})
     return world.run()

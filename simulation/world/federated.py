@@ -56,6 +56,7 @@ from simulation.records.shard import Federation
 from simulation.trace.events import BlockAppended, Event, RoundOpened
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
+from simulation.world.baselines import central_setting
 from simulation.world.checks import Checks
 from simulation.world.ledgers import Ledgers
 from simulation.world.measuring import Measuring
@@ -73,6 +74,8 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
     """
     if experiment.data is None or experiment.model is None:
         raise ValueError("data: records and a model are needed to learn from; name both")
+    if experiment.federation.kind == "central":
+        return central_setting(experiment, experiment.model, seed)
     model, streams = experiment.model, Streams(seed)
     roles = Roles(experiment.attacks, experiment.hospitals, streams)
     federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
