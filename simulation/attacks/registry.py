@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Union
 
 from simulation.attacks.coordinator.tamper import OmitAttack, ReweighAttack, TamperAttack
+from simulation.attacks.learners.alie import AlieAttack
+from simulation.attacks.learners.backdoor import BackdoorAttack
 from simulation.attacks.learners.clone import CloneAttack
+from simulation.attacks.learners.feature_noise import FeatureNoiseAttack
 from simulation.attacks.learners.free_rider import FreeRiderAttack
+from simulation.attacks.learners.ipm import IpmAttack
 from simulation.attacks.learners.label_flip import LabelFlipAttack
+from simulation.attacks.learners.scaling import ScalingAttack
 from simulation.attacks.learners.sign_flip import SignFlipAttack
 from simulation.attacks.learners.under_noising import UnderNoisingAttack
 from simulation.attacks.members.copycat import CopycatAttack
@@ -19,6 +24,8 @@ from simulation.attacks.vaults.bad_vault import BadVaultAttack
 
 AttackParams = Union[
     LabelFlipAttack,
+    FeatureNoiseAttack,
+    BackdoorAttack,
     SignFlipAttack,
     CloneAttack,
     FreeRiderAttack,
@@ -32,5 +39,8 @@ AttackParams = Union[
     TamperAttack,
     OmitAttack,
     ReweighAttack,
+    ScalingAttack,
+    AlieAttack,
+    IpmAttack,
 ]
 """One attack of a run, chosen by ``kind``."""

@@ -42,6 +42,8 @@ class Sight:
     collude."""
     dice: np.random.Generator
     """Its own generator for this round."""
+    hospitals: int
+    """How many hospitals there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +83,8 @@ class _Forging(Conduct):
         if attack.colludes:
             env, me = attacker.node.env, attacker.node.id
             circle = yield from attacker.circle.share(env, order.round, me, honest)
-        sight = Sight(order.round, base, before, honest, circle, attacker.dice(order.round))
+        dice = attacker.dice(order.round)
+        sight = Sight(order.round, base, before, honest, circle, dice, attacker.hospitals)
         forged = attack.forge(sight)
         model = encode_model({n: np.asarray(forged[n], a.dtype) for n, a in honest.items()})
         attacker.note(attack, order.round, root_of(model).hex()[:8])
