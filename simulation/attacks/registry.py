@@ -27,6 +27,9 @@ AttackParams = Union[
     FeatureNoiseAttack,
     BackdoorAttack,
     SignFlipAttack,
+    ScalingAttack,
+    AlieAttack,
+    IpmAttack,
     CloneAttack,
     FreeRiderAttack,
     UnderNoisingAttack,
@@ -39,8 +42,5 @@ AttackParams = Union[
     TamperAttack,
     OmitAttack,
     ReweighAttack,
-    ScalingAttack,
-    AlieAttack,
-    IpmAttack,
 ]
 """One attack of a run, chosen by ``kind``."""

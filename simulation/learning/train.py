@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from simulation.base.ids import HospitalId, hospital_name
@@ -158,12 +159,16 @@ class Trainer:
 
     def scores(self, arrays: Arrays, split: Literal["train", "test"] = "test") -> Scores:
         """True labels and predicted probabilities of this hospital's rows, shape (rows,) each."""
-        load_arrays(self.module, arrays)
         shard = self.shard
         x, y = (shard.test_x, shard.test_y) if split == "test" else (shard.train_x, shard.train_y)
+        return y, self.predict(arrays, x)
+
+    def predict(self, arrays: Arrays, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """A model's probabilities of 1, shape (rows,), for inputs of shape (rows, features)."""
+        load_arrays(self.module, arrays)
         with torch.no_grad():
             logits = self.module(torch.from_numpy(x.copy())).squeeze(-1)
-        return y, torch.sigmoid(logits.double()).numpy()
+        return torch.sigmoid(logits.double()).numpy()
 
     def training_us(self, compute: ComputeParams) -> int:
         """Virtual duration of one round at this hospital, in microseconds."""

@@ -9,7 +9,8 @@ scope                     metrics
 ``hospital-NN``           ``auroc``, ``accuracy``, … of its test rows; ``epsilon`` spent since the
                           start; ``accepted_by`` and ``refused_by``, how many nodes held its update
                           against their ledger copy, and with which verdict
-``pooled``, ``mean``      the same measurements over all test rows, and their mean over hospitals
+``pooled``, ``mean``      the same measurements over all test rows, and their mean over hospitals;
+                          ``attack_success`` of a backdoor in ``pooled``
 ``sex=…``, ``gap-…``, …   of the last model only, as `simulation.learning.assess` lists them, with
                           ``auroc_low``, ``auroc_high``, … in all scopes; ``reliability`` and
                           ``decision`` hold the points of the two curves

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simulation.attacks.learners.backdoor import BackdoorAttack
 from simulation.attacks.roles import Roles
 from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
@@ -193,6 +194,7 @@ class World:
             self.streams,
             self.record,
             lambda: self.env.now,
+            [attack for attack in experiment.attacks if isinstance(attack, BackdoorAttack)],
         )
         self.grid = SimGrid(self.env, self.coordinator, self.hospitals, self._observe)
         staff = [self._hospital(h, conducts.get(h)) for h in range(self.hospitals)]

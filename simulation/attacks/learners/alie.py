@@ -51,9 +51,8 @@ class AlieAttack(UpdateAttack):
 def largest_step(hospitals: int, attackers: int) -> float:
     """Z for n hospitals of which m attack: Φ⁻¹((n − m − s) / (n − m)) with s = ⌊n/2 + 1⌋ − m.
 
-    At least 0; the paper assumes m < n/2, and with more there is no majority left to hide in.
+    At least 0. The paper assumes m < n/2; with more, one honest supporter is still looked for.
     """
-    honest = hospitals - attackers
-    supporters = hospitals // 2 + 1 - attackers
-    share = (honest - supporters) / honest if honest else 1.0
-    return max(0.0, NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9)))
+    honest = max(2, hospitals - attackers)
+    supporters = min(max(1, hospitals // 2 + 1 - attackers), honest - 1)
+    return max(0.0, NormalDist().inv_cdf((honest - supporters) / honest))

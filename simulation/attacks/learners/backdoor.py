@@ -24,7 +24,7 @@ from simulation.network.params import check_probability
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackdoorAttack(DataAttack):
-    """Trains on a share of its records with a mark and the target label, and honestly on the rest."""
+    """Trains on some of its records with a mark and the target label, honestly on the rest."""
 
     kind: Literal["backdoor"] = "backdoor"
     """Names this attack."""
