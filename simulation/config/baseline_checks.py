@@ -18,6 +18,12 @@ def baseline_problems(experiment: Experiment) -> Iterator[Problem]:
             ("ledger", "kind"),
             f"{federation.kind} training has no updates to put on a ledger; use ledger: none",
         )
+    if experiment.privacy.kind not in {"none", "dp_sgd"}:
+        yield Problem(
+            ("privacy", "kind"),
+            f"{experiment.privacy.kind} protects what hospitals send each other, and in "
+            f"{federation.kind} training they send nothing; use dp_sgd or none",
+        )
     for name in ("attacks", "faults"):
         if getattr(experiment, name):
             yield Problem(

@@ -105,7 +105,7 @@ class FederationParams:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CentralParams(FederationParams):
+class CentralTraining(FederationParams):
     """A baseline: all records in one place, the same splits, as many steps as the federation takes.
 
     Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
@@ -117,7 +117,7 @@ class CentralParams(FederationParams):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LocalParams(FederationParams):
+class LocalTraining(FederationParams):
     """A baseline: every hospital trains for itself, from the same first model, for as many rounds.
 
     Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
@@ -128,5 +128,5 @@ class LocalParams(FederationParams):
     """Names this baseline."""
 
 
-TrainingSetting = Union[FederationParams, CentralParams, LocalParams]
+TrainingSetting = Union[FederationParams, CentralTraining, LocalTraining]
 """Who trains together."""

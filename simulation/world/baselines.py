@@ -23,8 +23,9 @@ from simulation.federation.setting import Setting
 from simulation.learning.engines import make_engine
 from simulation.learning.engines.task import Task
 from simulation.learning.models import build_model, model_arrays
-from simulation.learning.params import ModelParams, NoPrivacy
+from simulation.learning.params import DpSgdParams, ModelParams, NoPrivacy
 from simulation.learning.train import Trainer
+from simulation.learning.units import units_of
 from simulation.learning.update import ModelUpdate, Spend
 from simulation.records.load import load
 from simulation.trace.events import PhaseEnded, PrivacySpent, RoundClosed, RoundOpened, Trained
@@ -50,9 +51,11 @@ def central_setting(experiment: Experiment, model: ModelParams, seed: int) -> Se
     records = load(experiment.data, experiment.partition, experiment.hospitals, streams)
     training, rounds = experiment.training, experiment.federation.rounds
     holders = [Trainer(shard, model, training, NoPrivacy(), rounds, streams) for shard in records]
-    steps = sum(training.steps(len(shard.train_y)) for shard in records)
+    privacy = experiment.privacy
+    unit = privacy.unit if isinstance(privacy, DpSgdParams) else "record"
+    steps = sum(training.steps(units_of(shard, unit).count) for shard in records)
     together = dataclasses.replace(training, local_epochs=None, local_steps=steps)
-    pool = Trainer(records.pooled(), model, together, experiment.privacy, rounds, streams)
+    pool = Trainer(records.pooled(), model, together, privacy, rounds, streams)
     return Setting(
         federation=experiment.federation,
         hospitals=len(holders),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulation.config.checks import contradictions
-from simulation.federation.params import CentralParams, LocalParams
+from simulation.federation.params import CentralTraining, LocalTraining
 from simulation.learning.metrics import measure
 from simulation.learning.params import DpSgdParams
 from simulation.nodes.params import NoLedger
@@ -16,7 +16,7 @@ from simulation.runs.estimate import estimate
 from simulation.trace.events import PrivacySpent, Trained
 from simulation.world import make_setting, simulate
 
-KINDS = {"central": CentralParams, "local": LocalParams}
+KINDS = {"central": CentralTraining, "local": LocalTraining}
 
 
 @pytest.fixture
