@@ -34,7 +34,17 @@ SHOWN = 10
 """How many failing seeds are printed with their commands."""
 TELL_EVERY = 100
 """Seeds between two lines of progress."""
-COLUMNS = ("n", "seeds", "decisions", "requests", "messages", "view changes", "violations")
+COLUMNS = (
+    "n",
+    "seeds",
+    "faults",
+    "messages",
+    "view changes",
+    "decisions",
+    "requests",
+    "not executed",
+    "violations",
+)
 
 
 def soak(
@@ -118,7 +128,11 @@ def _table(table: list[Group]) -> list[str]:
     rows = [
         (
             str(g.n),
-            *(f"{x:,}" for x in (g.seeds, g.decided, g.executed, g.messages, g.view_changes)),
+            *(
+                f"{x:,}"
+                for x in (g.seeds, g.faults, g.messages, g.view_changes, g.decided, g.executed)
+            ),
+            str(g.unexecuted),
             str(g.violations),
         )
         for g in table

@@ -12,21 +12,24 @@ Sources: Groce et al., "Swarm testing", ISSTA 2012; the two phases are TigerBeet
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.base.ids import ReplicaId
 from simulation.consensus.arena import Action, Arena
 from simulation.consensus.byzantine import Behaviour, Byzantine
 from simulation.consensus.draw import Draw
-from simulation.consensus.invariants import Observe, Violation
-from simulation.consensus.protocol import Replica
+from simulation.consensus.invariants import Invariants, Observe, Violation
+from simulation.consensus.protocol import Replica, RequestKey
 
 LIVENESS_BOUND_US = 300_000_000
 """How long after healing everything must be executed: far more than all doublings together."""
 
 LIVENESS_MESSAGES = 400_000
 """How many messages may be delivered after healing until everything is executed."""
+
+FAULTS = ("crash", "cut", "loss", "duplicate", "spread", "slow")
+"""The actions that are faults; the others are requests, and the ends of faults."""
 
 Build = Callable[[ReplicaId, int, Any], Replica[Any]]
 
@@ -66,6 +69,11 @@ class Plan:
     quiet: bool = False
     """No fault at all: nobody may suspect anybody, and nothing may have to be sent again."""
 
+    @property
+    def faults(self) -> int:
+        """How many faults it holds: lying replicas, crashes, cuts, and changes of the weather."""
+        return len(self.byzantine) + sum(action.what in FAULTS for action in self.actions)
+
     def lines(self) -> list[str]:
         """The plan as text."""
         lies = ", ".join(f"{r}: {'+'.join(b)}" for r, b in sorted(self.byzantine.items()))
@@ -84,6 +92,8 @@ class SoakResult:
     """Sequence numbers decided by the honest replica that got furthest."""
     executed: int
     """Requests executed, at the same replica."""
+    unexecuted: int
+    """Requests of honest clients that some honest replica had not executed at the end."""
     messages: int
     view_changes: int
     time_us: int
@@ -224,6 +234,7 @@ def run_plan(subject: Subject, plan: Plan) -> SoakResult:
         violation=first,
         decided=observer.decided[best],
         executed=len(observer.executed[best]),
+        unexecuted=len(_wanted(observer, honest) - _executed_by_all(observer, honest)),
         messages=arena.delivered,
         view_changes=arena.reports["view-change"],
         time_us=arena.now_us,
@@ -240,7 +251,7 @@ def _liveness_phase(arena: Arena, plan: Plan, honest: frozenset[ReplicaId]) -> N
     last_us = plan.gst_us + 1_000 * len(honest)
     arena.run(last_us)
     observer = arena.observer
-    wanted = {key for key in observer.submitted if key[0] in honest}
+    wanted = _wanted(observer, honest)
 
     def done() -> bool:
         heights = {observer.decided[r] for r in honest}
@@ -254,52 +265,15 @@ def _liveness_phase(arena: Arena, plan: Plan, honest: frozenset[ReplicaId]) -> N
         observer.on_footprint(r, arena.cores[r], arena.now_us)
 
 
+def _wanted(observer: Invariants, honest: frozenset[ReplicaId]) -> set[RequestKey]:
+    """The requests of honest clients: what must be executed everywhere."""
+    return {key for key in observer.submitted if key[0] in honest}
+
+
+def _executed_by_all(observer: Invariants, honest: frozenset[ReplicaId]) -> set[RequestKey]:
+    return set[RequestKey].intersection(*(observer.executed[r] for r in sorted(honest)))
+
+
 def run_seed(subject: Subject, seed: int) -> SoakResult:
     """One seed from its draw to its result."""
     return run_plan(subject, draw_plan(subject, seed))
-
-
-# ---- shrinking ----------------------------------------------------------------------------------
-
-
-def shrink(subject: Subject, plan: Plan, budget: int = 400) -> SoakResult:
-    """The smallest plan found, by leaving things out, that still violates the same property.
-
-    Raises:
-        ValueError: when the plan violates nothing.
-    """
-    best = run_plan(subject, plan)
-    if best.violation is None:
-        raise ValueError("this plan violates no property; there is nothing to shrink")
-    name = best.violation.property
-    runs = 0
-
-    def still_fails(candidate: Plan) -> SoakResult | None:
-        result = run_plan(subject, candidate)
-        same = result.violation is not None and result.violation.property == name
-        return result if same else None
-
-    size = max(1, len(best.plan.actions) // 2)
-    while runs < budget:
-        smaller = None
-        for start in range(0, len(best.plan.actions), size):
-            runs += 1
-            kept = best.plan.actions[:start] + best.plan.actions[start + size :]
-            smaller = still_fails(replace(best.plan, actions=kept))
-            if smaller is not None or runs >= budget:
-                break
-        if smaller is not None:
-            best = smaller
-        elif size > 1:
-            size //= 2
-        else:
-            break
-    for r, names in sorted(best.plan.byzantine.items()):
-        for drop in names:
-            lies = dict(best.plan.byzantine)
-            left = tuple(b for b in lies[r] if b != drop)
-            if left:
-                lies[r] = left
-                smaller = still_fails(replace(best.plan, byzantine=lies))
-                best = smaller or best
-    return best

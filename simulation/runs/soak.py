@@ -14,7 +14,8 @@ from itertools import islice
 from multiprocessing import get_context
 
 from simulation.consensus.broken import broken_subject
-from simulation.consensus.soak import SoakResult, Subject, draw_plan, run_seed, shrink
+from simulation.consensus.shrink import shrink
+from simulation.consensus.soak import SoakResult, Subject, draw_plan, run_seed
 from simulation.consensus.subjects import SUBJECTS
 
 CHUNK = 8
@@ -32,8 +33,12 @@ class SeedReport:
     violation: str | None
     """Property, replica, time and what contradicts what; none when all held."""
     property: str | None
+    faults: int
+    """Lying replicas, crashes, cuts and changes of the weather in its schedule."""
     decided: int
     executed: int
+    unexecuted: int
+    """Requests of honest clients that were not executed everywhere."""
     messages: int
     view_changes: int
 
@@ -44,9 +49,11 @@ class Group:
 
     n: int
     seeds: int = 0
+    faults: int = 0
     violations: int = 0
     decided: int = 0
     executed: int = 0
+    unexecuted: int = 0
     messages: int = 0
     view_changes: int = 0
 
@@ -107,8 +114,10 @@ def groups(reports: Iterable[SeedReport]) -> list[Group]:
             n=report.n,
             seeds=old.seeds + 1,
             violations=old.violations + (report.violation is not None),
+            faults=old.faults + report.faults,
             decided=old.decided + report.decided,
             executed=old.executed + report.executed,
+            unexecuted=old.unexecuted + report.unexecuted,
             messages=old.messages + report.messages,
             view_changes=old.view_changes + report.view_changes,
         )
@@ -143,8 +152,10 @@ def _report(result: SoakResult) -> SeedReport:
         n=result.plan.n,
         violation=None if violation is None else str(violation),
         property=None if violation is None else violation.property,
+        faults=result.plan.faults,
         decided=result.decided,
         executed=result.executed,
+        unexecuted=result.unexecuted,
         messages=result.messages,
         view_changes=result.view_changes,
     )

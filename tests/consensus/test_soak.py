@@ -10,6 +10,7 @@ import pytest
 
 from simulation.consensus import invariants, soak
 from simulation.consensus.pbft.params import PbftParams
+from simulation.consensus.shrink import shrink
 from simulation.consensus.soak import Action, Plan
 from simulation.consensus.subjects import SUBJECTS
 
@@ -122,7 +123,7 @@ def test_shrinking_keeps_the_violation_and_drops_the_rest() -> None:
     subject = broken_subject("pbft", "executes-twice")
     plan = soak.draw_plan(subject, 0)
 
-    small = soak.shrink(subject, plan)
+    small = shrink(subject, plan)
 
     assert small.violation is not None
     assert small.violation.property == "exactly-once"
@@ -132,4 +133,4 @@ def test_shrinking_keeps_the_violation_and_drops_the_rest() -> None:
 def test_there_is_nothing_to_shrink_in_a_good_run() -> None:
     """Shrinking asks for a failing plan."""
     with pytest.raises(ValueError, match="nothing to shrink"):
-        soak.shrink(PBFT, soak.draw_plan(PBFT, 1))
+        shrink(PBFT, soak.draw_plan(PBFT, 1))

@@ -8,6 +8,7 @@ import pytest
 
 from simulation.consensus import soak
 from simulation.consensus.broken import broken_subject
+from simulation.consensus.shrink import shrink
 from tests.consensus.test_broken import CAUGHT_AT
 
 VARIANTS = (
@@ -27,7 +28,7 @@ def test_a_failing_plan_shrinks_to_one_that_still_fails(name: str) -> None:
     original = soak.run_plan(subject, plan)
     assert original.violation is not None
 
-    small = soak.shrink(subject, plan, budget=40)
+    small = shrink(subject, plan, budget=40)
 
     assert small.violation is not None
     assert small.violation.property == original.violation.property
@@ -46,7 +47,7 @@ def test_nothing_more_can_be_left_out() -> None:
     subject = broken_subject("pbft", "executes-twice")
     plan = soak.draw_plan(subject, CAUGHT_AT["pbft"]["executes-twice"])
 
-    small = soak.shrink(subject, plan)
+    small = shrink(subject, plan)
 
     assert small.violation is not None
     actions = small.plan.actions
@@ -61,7 +62,7 @@ def test_shrinking_keeps_to_its_budget() -> None:
     subject = broken_subject("pbft", "out-of-order")
     plan = soak.draw_plan(subject, CAUGHT_AT["pbft"]["out-of-order"])
 
-    sizes = [len(soak.shrink(subject, plan, budget).plan.actions) for budget in (1, 10, 100)]
+    sizes = [len(shrink(subject, plan, budget).plan.actions) for budget in (1, 10, 100)]
 
     assert sizes[0] >= sizes[1] >= sizes[2]
     assert sizes[0] <= len(plan.actions)
