@@ -46,7 +46,13 @@ CAUGHT_AT = {
         "commits-two-chain": 0,
         "ignores-gaps": 27,
         "block-unverified": 285,
+        "skips-rounds": 60,
+        "new-view-once": 1,
         "transfer-unverified": 879,
+        "proof-unverified": 231,
+        "never-doubles": 7,
+        "anything-goes": 24,
+        "never-prunes": 0,
     },
     "raft": {
         "minority-commits": 0,

@@ -10,7 +10,7 @@ from simulation.base.digest import Digest
 from simulation.base.ids import ReplicaId
 from simulation.consensus.broken.variant import Broken
 from simulation.consensus.hotstuff.blocks import Block, QuorumCert
-from simulation.consensus.hotstuff.messages import Proposal
+from simulation.consensus.hotstuff.messages import CommitProof, Proposal
 from simulation.consensus.hotstuff.params import HotStuffParams
 from simulation.consensus.hotstuff.replica import HotStuffReplica
 from simulation.consensus.protocol import Batch
@@ -90,12 +90,57 @@ class BlockUnverified(HotStuffReplica):
         return block.sound
 
 
+class SkipsRounds(HotStuffReplica):
+    """A leader may begin its view whenever it likes, without the NEW-VIEWs of a quorum."""
+
+    def may_start(self, message: Proposal) -> bool:
+        return message.block.round > message.block.justify.round
+
+
+class NewViewOnce(HotStuffReplica):
+    """NEW-VIEW is sent once and never repeated."""
+
+    def on_round_timer(self) -> None:
+        if self.target <= self.view:
+            super().on_round_timer()
+
+
 class TransferUnverified(HotStuffReplica):
     """Fetched batches are executed whatever history they lead to."""
 
     def leads_to(self, batches: tuple[Batch, ...], history: Digest) -> bool:
         del batches, history
         return True
+
+
+class ProofUnverified(HotStuffReplica):
+    """Any three blocks are believed to be committed."""
+
+    def is_commit_proof(self, message: CommitProof) -> bool:
+        return len(message.blocks) == 3
+
+
+class NeverDoubles(HotStuffReplica):
+    """The timeout stays as it is."""
+
+    def timeout_us(self) -> int:
+        self.failures = 0
+        return super().timeout_us()
+
+
+class AnythingGoes(HotStuffReplica):
+    """A batch may hold a request that was executed before."""
+
+    def is_valid(self, block: Block) -> bool:
+        del block
+        return True
+
+
+class NeverPrunes(HotStuffReplica):
+    """Committed blocks are kept for ever."""
+
+    def prune(self) -> None:
+        pass
 
 
 HOTSTUFF: dict[str, Broken] = {
@@ -107,6 +152,12 @@ HOTSTUFF: dict[str, Broken] = {
     "commits-two-chain": Broken(CommitsTwoChain, ("liveness", "agreement")),
     "ignores-gaps": Broken(IgnoresGaps, ("liveness", "agreement")),
     "block-unverified": Broken(BlockUnverified, ("liveness",)),
+    "skips-rounds": Broken(SkipsRounds, ("liveness",)),
+    "new-view-once": Broken(NewViewOnce, ("liveness",)),
     "transfer-unverified": Broken(TransferUnverified, ("agreement",)),
+    "proof-unverified": Broken(ProofUnverified, ("liveness",)),
+    "never-doubles": Broken(NeverDoubles, ("liveness",)),
+    "anything-goes": Broken(AnythingGoes, ("exactly-once",)),
+    "never-prunes": Broken(NeverPrunes, ("bounded-log",)),
 }
 """The broken variants by name."""
