@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from simulation.attacks.attack import Attack, HospitalAttack
 from simulation.base.ids import NodeId, hospital_name
 from simulation.config.experiment import Experiment
+from simulation.consensus.hotstuff.params import HotStuffParams
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.consensus.registry import PROTOCOLS
@@ -70,7 +71,7 @@ def _attackers(hospitals: int, attack: Attack) -> str:
 
 def _quorum(experiment: Experiment) -> Iterator[str]:
     protocol = experiment.consensus
-    if not isinstance(protocol, PbftParams):
+    if not isinstance(protocol, (PbftParams, HotStuffParams)):
         return
     quorum = byzantine_quorum(experiment.replicas, protocol.quorum)
     if not quorum.is_safe:

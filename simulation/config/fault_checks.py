@@ -9,7 +9,14 @@ from simulation.config.errors import Path, Problem
 from simulation.config.experiment import Experiment
 from simulation.consensus.protocol import Restorable
 from simulation.consensus.registry import PROTOCOLS, build
-from simulation.nodes.faults import BehaveFault, CrashFault, FaultParams, RecoverFault, named_nodes
+from simulation.nodes.faults import (
+    BehaveFault,
+    CrashFault,
+    FaultParams,
+    RecoverFault,
+    TwinsFault,
+    named_nodes,
+)
 
 
 def fault_problems(experiment: Experiment) -> Iterator[Problem]:
@@ -20,7 +27,11 @@ def fault_problems(experiment: Experiment) -> Iterator[Problem]:
         yield from _who(experiment, fault, path)
         match fault:
             case BehaveFault():
+                yield from _liar(experiment, fault, path)
                 yield from _behaviour(experiment, fault, path)
+            case TwinsFault():
+                yield from _liar(experiment, fault, path)
+                yield from _twins(experiment, path)
             case CrashFault(memory="lost") if fault.node < experiment.replicas:
                 yield from _memory(experiment, path)
             case _:
@@ -64,7 +75,7 @@ def _roles(experiment: Experiment) -> str:
     return f", {experiment.hospitals} being the coordinator"
 
 
-def _behaviour(experiment: Experiment, fault: BehaveFault, path: Path) -> Iterator[Problem]:
+def _liar(experiment: Experiment, fault: BehaveFault | TwinsFault, path: Path) -> Iterator[Problem]:
     replicas: NodeId = experiment.replicas
     if fault.node >= replicas:
         yield Problem(
@@ -72,6 +83,9 @@ def _behaviour(experiment: Experiment, fault: BehaveFault, path: Path) -> Iterat
             f"{fault.node} is no replica, so it cannot lie about the order; replicas are "
             + (f"0 to {replicas - 1}" if replicas else "none without a ledger"),
         )
+
+
+def _behaviour(experiment: Experiment, fault: BehaveFault, path: Path) -> Iterator[Problem]:
     known = PROTOCOLS[experiment.consensus.kind].behaviours
     for name in fault.behaviour:
         if name not in known:
@@ -82,9 +96,21 @@ def _behaviour(experiment: Experiment, fault: BehaveFault, path: Path) -> Iterat
             )
 
 
+def _is_restorable(experiment: Experiment) -> bool:
+    return isinstance(build(0, experiment.replicas, experiment.consensus), Restorable)
+
+
+def _twins(experiment: Experiment, path: Path) -> Iterator[Problem]:
+    if experiment.replicas and not _is_restorable(experiment):
+        yield Problem(
+            (*path, "kind"),
+            f"{experiment.consensus.kind} keeps nothing durable, so it cannot be doubled; use "
+            "kind: behave, or another protocol",
+        )
+
+
 def _memory(experiment: Experiment, path: Path) -> Iterator[Problem]:
-    core = build(0, experiment.replicas, experiment.consensus)
-    if not isinstance(core, Restorable):
+    if not _is_restorable(experiment):
         yield Problem(
             (*path, "memory"),
             f"{experiment.consensus.kind} keeps nothing durable, so it cannot lose its memory; use "

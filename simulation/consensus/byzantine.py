@@ -204,6 +204,11 @@ class Twins:
         """Which copy, 0 or 1, a peer talks to."""
 
     @property
+    def core(self) -> Replica[Any]:
+        """The first copy."""
+        return self.copies[0]
+
+    @property
     def id(self) -> ReplicaId:
         """Their one number."""
         return self.copies[0].id

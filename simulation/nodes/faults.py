@@ -134,6 +134,21 @@ class BehaveFault(Fault):
     for PBFT; equivocate, censor, fork-back and others for HotStuff); empty for honest again."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwinsFault(Fault):
+    """A replica is doubled: two honest copies with one identity, each heard by its own peers only.
+
+    Together they lie, though each follows the protocol (Bano et al., "Twins: BFT Systems Made
+    Robust", OPODIS 2021). A crash with loss of memory leaves the first copy only.
+    """
+
+    kind: Literal["twins"] = "twins"
+    node: int
+    """Who is doubled."""
+    peers: tuple[int, ...]
+    """The replicas that talk to the second copy; all others talk to the first."""
+
+
 FaultParams = Union[
     CrashFault,
     RecoverFault,
@@ -143,6 +158,7 @@ FaultParams = Union[
     HoldFault,
     WeatherFault,
     BehaveFault,
+    TwinsFault,
 ]
 """One entry of a fault schedule, chosen by ``kind``."""
 
@@ -156,6 +172,8 @@ def named_nodes(fault: FaultParams) -> tuple[NodeId, ...]:
             return tuple(node for group in fault.groups for node in group)
         case SlowFault(to=to) | HoldFault(to=to):
             return (fault.node,) if to is None else (fault.node, to)
+        case TwinsFault(peers=peers):
+            return (fault.node, *peers)
         case BehaveFault() | CrashFault() | RecoverFault():
             return (fault.node,)
         case _:

@@ -24,6 +24,7 @@ from simulation.nodes.faults import (
     PartitionFault,
     RecoverFault,
     SlowFault,
+    TwinsFault,
     WeatherFault,
     named_nodes,
 )
@@ -107,8 +108,8 @@ class FaultInjector:
                     raise ValueError(
                         f"behaviour: unknown {name!r}; choose from {', '.join(self._known)}"
                     )
-            if fault.node not in self._hosts:
-                raise ValueError(f"node: {fault.node} is no replica, so it cannot lie")
+        if isinstance(fault, (BehaveFault, TwinsFault)) and fault.node not in self._hosts:
+            raise ValueError(f"node: {fault.node} is no replica, so it cannot lie")
         for node in named_nodes(fault):
             if not 0 <= node < len(self._nodes):
                 raise ValueError(f"node: there is no node {node}; nodes are 0 to {self._last}")
@@ -142,6 +143,8 @@ class FaultInjector:
                 )
             case BehaveFault():
                 self._behave(fault)
+            case TwinsFault(node=node, peers=peers):
+                self._hosts[node].double(len(self._hosts), frozenset(peers))
             case _:
                 assert_never(fault)
         node = getattr(fault, "node", -1)
@@ -183,7 +186,7 @@ class FaultInjector:
 
     def _behave(self, fault: BehaveFault) -> None:
         host = self._hosts[fault.node]
-        honest = host.core.core if isinstance(host.core, Byzantine) else host.core
+        honest = host.honest_core
         if not fault.behaviour:
             host.install(honest)
             return

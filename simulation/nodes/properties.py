@@ -20,7 +20,7 @@ from simulation.consensus.invariants import Violation
 from simulation.consensus.protocol import Broadcast, Decide, Effect, Replica, Report, Request, Send
 from simulation.consensus.registry import ConsensusParams
 from simulation.consensus.subjects import SUBJECTS
-from simulation.nodes.faults import BehaveFault, FaultParams
+from simulation.nodes.faults import BehaveFault, FaultParams, TwinsFault
 
 PROPERTIES = (
     "agreement",
@@ -56,7 +56,11 @@ class PropertyViolation(RuntimeError):
 
 def liars(faults: Sequence[FaultParams]) -> frozenset[ReplicaId]:
     """The replicas that a schedule makes lie at any time."""
-    return frozenset(f.node for f in faults if isinstance(f, BehaveFault) and f.behaviour)
+    return frozenset(
+        fault.node
+        for fault in faults
+        if isinstance(fault, TwinsFault) or (isinstance(fault, BehaveFault) and fault.behaviour)
+    )
 
 
 class Watch:

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from simulation.base.digest import Digest, short
 from simulation.base.ids import NodeId, ReplicaId
+from simulation.consensus.byzantine import Twins
 from simulation.consensus.protocol import (
     Absorbing,
     Batch,
@@ -105,6 +106,25 @@ class ReplicaHost:
         else:
             self.node.look_ahead(None, None)
 
+    @property
+    def honest_core(self) -> Replica[Any]:
+        """The core inside a lying one, or the first of twins."""
+        return getattr(self.core, "core", self.core)
+
+    def double(self, n: int, peers: frozenset[ReplicaId]) -> None:
+        """Run two copies of this core from now on; ``peers`` of n replicas talk to the second.
+
+        Raises:
+            ValueError: when the protocol keeps nothing durable, so that there is nothing to copy.
+        """
+        first = self.honest_core
+        second = None if self._build is None else self._build()
+        if not isinstance(first, Restorable) or not isinstance(second, Restorable):
+            raise ValueError("twins: this protocol keeps nothing durable; it cannot be doubled")
+        second.restore(first.durable())
+        self.install(Twins((first, second), n, lambda peer: int(peer in peers)))
+        self.stir()
+
     def crash(self, lose_memory: bool = False) -> None:
         """Stop the replica and its node at once. The journal survives.
 
@@ -114,7 +134,7 @@ class ReplicaHost:
             ValueError: when memory is lost and the protocol keeps nothing durable.
         """
         self.node.rewind()
-        core = getattr(self.core, "core", self.core)  # the honest core inside a lying one
+        core = self.honest_core
         self._durable = None
         if lose_memory:
             if self._build is None or not isinstance(core, Restorable):

@@ -47,6 +47,8 @@ def test_a_resolved_schedule_reads_back_to_the_same(loaded, tmp_path):
         ("{kind: crash, at_round: 11, node: 0}", "faults[0].at_round: rounds are 1 to 10, got 11"),
         ("{kind: crash, at_height: 0, node: 0}", "faults[0].at_height: the first block has"),
         ("{kind: heal, at_ms: 1, node: 0}", "faults[0].node: belongs to kind: "),
+        ("{kind: twins, at_ms: 1, node: 99, peers: [1]}", "there is no node 99"),
+        ("{kind: twins, at_ms: 1, node: 0, peers: [98]}", "there is no node 98"),
         ("{kind: behave, at_ms: 1, node: 0, behaviour: [shout]}", "unknown behaviour 'shout'"),
         ("{kind: partition, at_ms: 1, groups: [0]}", "faults[0].groups"),
     ],

@@ -17,6 +17,7 @@ from simulation.nodes.faults import (
     PartitionFault,
     RecoverFault,
     SlowFault,
+    TwinsFault,
     WeatherFault,
 )
 
@@ -108,6 +109,18 @@ def test_an_equivocating_primary_splits_nobody(world):
 
     assert_one_history(result, (1, 2, 3))
     assert [executed(result, i) for i in (1, 2, 3)] == [20] * 3
+
+
+def test_a_doubled_primary_says_two_things_and_splits_nobody(world):
+    """Twins: two honest copies with one identity equivocate; f = 1 is tolerated."""
+    cluster, _ = world(TwinsFault(at_ms=0, node=0, peers=(2, 3)))
+    cluster.schedule([Submission(1 + 50_000 * i, 1 + i % 3) for i in range(12)])
+
+    result = cluster.run(60_000_000)
+
+    assert_one_history(result, (1, 2, 3))
+    assert [executed(result, i) for i in (1, 2, 3)] == [12] * 3
+    assert {host.core.view for host in cluster.hosts[1:]} != {0}
 
 
 def test_a_liar_that_becomes_honest_again_runs_its_honest_core(world):
