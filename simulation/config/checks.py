@@ -9,6 +9,7 @@ from simulation.config.baseline_checks import baseline_problems
 from simulation.config.errors import Problem
 from simulation.config.experiment import Experiment
 from simulation.config.fault_checks import fault_problems
+from simulation.config.membership_checks import membership_problems
 from simulation.config.privacy_checks import privacy_problems
 from simulation.config.sections import documentation
 from simulation.consensus.registry import PROTOCOLS
@@ -20,6 +21,7 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     replicas = list(_replicas(experiment))
     yield from replicas
     yield from _updates(experiment)
+    yield from membership_problems(experiment)
     if not replicas:
         yield from _vault(experiment)
     yield from privacy_problems(experiment)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, fields
 
 from simulation.attacks.registry import AttackParams
+from simulation.base.ids import HospitalId
 from simulation.config.sweep import SweepParams, ToleranceParams
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.registry import ConsensusParams
@@ -25,6 +26,7 @@ from simulation.learning.params import (
 )
 from simulation.learning.screening import NoScreening, ScreeningParams
 from simulation.network.params import NetworkParams
+from simulation.nodes.changes import MembershipChange, founders
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
 from simulation.nodes.loads import Load, NoLoad, WorkloadParams
@@ -96,6 +98,10 @@ class Experiment:
     """Requests of clients in place of learning, to measure throughput and latency alone; ``none``
     for a run that learns. A workload uses consensus, network, crypto and faults, nothing else."""
 
+    membership: tuple[MembershipChange, ...] = ()
+    """Who joins, leaves, gets another key or is revoked, and before which round. A hospital whose
+    first change is to join is no founder of the chain."""
+
     faults: tuple[FaultParams, ...] = ()
     """What breaks, and when: by virtual time, by height of the ledger or by round."""
 
@@ -130,7 +136,12 @@ class Experiment:
         """Replicas of the ledger: hospitals 0 to n - 1; 0 when learning with ``ledger: none``."""
         if self.ledger.kind == "none" and self.learns:
             return 0
-        return self.hospitals if self.consensus.replicas is None else self.consensus.replicas
+        return len(self.founders) if self.consensus.replicas is None else self.consensus.replicas
+
+    @property
+    def founders(self) -> tuple[HospitalId, ...]:
+        """The hospitals that are members from the start."""
+        return founders(self.membership, self.hospitals)
 
     @property
     def learns(self) -> bool:

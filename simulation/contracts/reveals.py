@@ -17,7 +17,7 @@ from simulation.base.keys import SIGNATURE_BYTES
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
 from simulation.contracts.fields import digest, natural, octets, require_keys, rows, text
-from simulation.contracts.membership import key_of
+from simulation.contracts.members import key_of
 from simulation.contracts.phases import is_over, move_on, open_round
 from simulation.contracts.rounds import (
     SALT_BYTES,

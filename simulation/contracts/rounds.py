@@ -16,6 +16,7 @@ from simulation.base.ids import HospitalId, NodeId, ReplicaId
 from simulation.contracts.aggregation import Input
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
+from simulation.contracts.members import REVOKED, role_of
 from simulation.contracts.rules import Rule, least_updates, rule_of
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.state import Reader
@@ -384,7 +385,7 @@ def awaited(found: RoundState, state: Reader) -> list[HospitalId]:
         waiting = [h for h in found.eligible if h not in done]
     else:
         waiting = [h for h in found.commits if h not in found.openings]
-    return [h for h in waiting if not is_quarantined(state, h)]
+    return [h for h in waiting if not is_quarantined(state, h) and role_of(state, h) != REVOKED]
 
 
 def _declined(copy: Reader, r: int, hospital: HospitalId) -> str | None:

@@ -36,7 +36,7 @@ from simulation.contracts import aggregates, privacy, reveals
 from simulation.contracts.aggregation import MAX_WEIGHT
 from simulation.contracts.evidence import Evidence, accuse, is_quarantined
 from simulation.contracts.fields import digest, natural, require_keys, require_role, rows, text
-from simulation.contracts.membership import role_of
+from simulation.contracts.members import role_of
 from simulation.contracts.phases import (
     enter,
     is_over,

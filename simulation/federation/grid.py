@@ -87,8 +87,15 @@ class SimGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """All hospitals, sorted: sampling waits for ever for nodes that are not listed."""
-        return [flower_node(hospital) for hospital in range(self._hospitals)]
+        """All hospitals that are members, sorted: sampling waits for ever for who is not listed.
+
+        Between rounds it lets virtual time pass until the changes of membership before the next
+        round are carried out.
+        """
+        if self._coordinator.schedule and self._coordinator.open_round is None:
+            settling = self._coordinator.settle(self._train_rounds + 1)
+            self._env.run(until=self._env.process(settling))
+        return [flower_node(hospital) for hospital in self._coordinator.members(self._hospitals)]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

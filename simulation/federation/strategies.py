@@ -70,7 +70,8 @@ def build_strategy(
     defaults: dict[str, Any] = {
         "fraction_train": 1.0,
         "fraction_evaluate": 1.0 if evaluate else 0.0,
-        "min_available_nodes": hospitals,
+        # The grid knows all members of a round at once; Flower would wait for who is none yet.
+        "min_available_nodes": 1,
         "min_train_nodes": 1,
         "min_evaluate_nodes": 1,
     }

@@ -91,6 +91,10 @@ class Gate(Protocol):
         """
         ...
 
+    def finish(self, state: Journal, chain: Digest, height: int) -> None:
+        """Do what is due at the end of the block at ``height``, after its transactions."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -154,6 +158,7 @@ class Runtime:
         outcomes = tuple(
             self._execute_one(journal, data, chain, height, time_us) for data in ordered
         )
+        self._gate.finish(journal, chain, height)
         ids = tuple(transaction_id(data) for data in ordered)
         execution = Execution(
             transactions=ordered,

@@ -145,7 +145,7 @@ class Cluster:
         self.n = n
         self.spec = spec
         self.clock = clock = Clock()
-        self.watch = Watch(protocol, n, faults, lambda: clock.now) if watched else None
+        self.watch = Watch(protocol, range(n), faults, lambda: clock.now) if watched else None
         self.streams = Streams(seed)
         self.network = Network(self.clock, n + others, network, self.streams)
         self.nodes = [Node(self.clock, i, self.network, costs) for i in range(n + others)]

@@ -10,7 +10,7 @@ Source: the project's protocol, section 1 (trust) and section 3 (one round).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ from simulation.contracts.rounds import (
 )
 from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
+from simulation.nodes.delegate import Schedule
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
 from simulation.nodes.messages import Order, Reply, SealedUpdate, is_training
 from simulation.nodes.node import Node
@@ -135,6 +136,8 @@ class Coordinator:
             self._shelf = shelf
             self._seals = parameters(shelf.ledger.copy).protocol == "commit_reveal"
         self._screen = screen
+        self.schedule: Schedule | None = None
+        """What changes of membership are to come, if there are any."""
         self._min_updates = min_updates
         self._exchanges: dict[int, Exchange] = {}
         self._numbers = 0
@@ -142,6 +145,20 @@ class Coordinator:
         self._courier.on(
             SealedUpdate, lambda who, update: node.env.process(self._receive_sealed(who, update))
         )
+
+    # ---- who takes part -------------------------------------------------------------------------
+
+    def settle(self, number: int) -> Process:
+        """Wait until every change of membership that is due before a round is carried out."""
+        schedule, ledger = self.schedule, self.ledger
+        if schedule and ledger is not None:
+            yield ledger.when(lambda: schedule.is_settled(ledger.copy, number))
+
+    def members(self, hospitals: int) -> Sequence[NodeId]:
+        """The hospitals that may be asked now; all of them where membership does not change."""
+        if self.schedule and self.ledger is not None:
+            return self.schedule.members(self.ledger.copy)
+        return range(hospitals)
 
     # ---- a training round -----------------------------------------------------------------------
 
@@ -154,6 +171,11 @@ class Coordinator:
         """
         env = self.node.env
         base_root = root_of(next(iter(work.values())).model)
+        if self.schedule:
+            # Whoever chose the hospitals may have done so before they changed.
+            yield from self.settle(number)
+            members = set(self.members(len(work)))
+            work = {hospital: order for hospital, order in work.items() if hospital in members}
         if self.ledger is not None:
             start_us = env.now
             body: dict[str, Value] = {

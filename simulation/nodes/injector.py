@@ -144,7 +144,7 @@ class FaultInjector:
             case BehaveFault():
                 self._behave(fault)
             case TwinsFault(node=node, peers=peers):
-                self._hosts[node].double(len(self._hosts), frozenset(peers))
+                self._hosts[node].double(frozenset(peers))
             case _:
                 assert_never(fault)
         node = getattr(fault, "node", -1)
@@ -186,9 +186,8 @@ class FaultInjector:
 
     def _behave(self, fault: BehaveFault) -> None:
         host = self._hosts[fault.node]
-        honest = host.honest_core
         if not fault.behaviour:
-            host.install(honest)
+            host.disguise(None)
             return
         chosen = [self._known[name] for name in fault.behaviour]
-        host.install(Byzantine(honest, len(self._hosts), chosen, self._seed))
+        host.disguise(lambda core, n: Byzantine(core, n, chosen, self._seed))

@@ -3,12 +3,13 @@
 A *replica* executes what its consensus core decides, signs the new header and collects the others'
 signatures into a certificate. A *follower* (the coordinator, and hospitals outside the replica set)
 receives certified blocks from f + 1 replicas, so that at least one feeder is honest, and executes
-them again. Either way everything that the node believes comes from its own copy.
+them again. Either way everything that the node believes comes from its own copy; which of the two
+it is, too (`simulation.nodes.roles`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +21,15 @@ from simulation.base.ids import NodeId
 from simulation.base.keys import SigningKey
 from simulation.base.units import US_PER_S, format_us
 from simulation.consensus.protocol import Decide, Request
-from simulation.contracts.membership import key_of, last_sequence
+from simulation.contracts.members import key_of
 from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
 from simulation.ledger.signatures import is_signature
-from simulation.ledger.transaction import Transaction
 from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Attest, PushBlock, Submit
 from simulation.nodes.node import Node
+from simulation.nodes.outbox import Outbox, request_of
+from simulation.nodes.roles import Casting, Roles
 from simulation.trace.events import (
     BlockAppended,
     BlockCertified,
@@ -70,8 +72,13 @@ class Executed:
 class LedgerService:
     """The ledger as one node sees it.
 
-    ``propose`` hands a request to ordering: to the local core for a replica, by a message to the
-    feeding replicas for a follower.
+    Args:
+        node: whose.
+        copy: its ledger copy.
+        key: the key that it starts with.
+        expiry_blocks: for how many blocks its transactions may be executed.
+        record: takes the trace's events.
+        casting: says who has which part in an epoch.
     """
 
     def __init__(
@@ -81,11 +88,21 @@ class LedgerService:
         key: SigningKey,
         expiry_blocks: int,
         record: Record,
+        casting: Casting,
     ) -> None:
         self.node = node
         self.copy = copy
+        self.outbox = Outbox(node.id, lambda: self.copy, key, expiry_blocks)
         self.on_request: Callable[[Request], None] = _ignore
         """Called with every request that this node submits, before anybody else sees it."""
+        self.order: Callable[[Request], None] = _ignore
+        """Hands a request to the own consensus core."""
+        self.on_epoch: Callable[[], None] = _nothing
+        """Called when the own copy has reached a new epoch."""
+        self.on_settled: Callable[[], None] = _nothing
+        """Called when the last block of the epoch before is certified."""
+        self.on_step_back: Callable[[], None] = _nothing
+        """Called when this replica gives its epoch up, because the others have ended it."""
         self.reload: Callable[[], LedgerCopy] | None = None
         """Reads the copy again from its store, after a loss of memory."""
         self.stir: Callable[[], None] = _nothing
@@ -94,70 +111,92 @@ class LedgerService:
         """Whether this node's request ends the run when the ledger does not move any more."""
         self._sync: LedgerSync | None = None
         self._forgotten = False
-        self._open: dict[int, tuple[str, Request]] = {}
-        """Signed and not executed yet, by sequence number: on disk before it is sent, because the
-        ledger takes a member's transactions without gaps only."""
-        self._key = key
-        self._expiry_blocks = expiry_blocks
         self._record = record
-        self._seq = 0
         self._waiting: list[tuple[Callable[[], bool], simpy.Event]] = []
         self._early: dict[int, list[tuple[NodeId, PushBlock]]] = {}
-        self._peers: Sequence[NodeId] = ()
-        self._followers: Sequence[NodeId] = ()
-        self.propose: Callable[[Request], None] = self._submit_to_feeders
-        self._feeders: Sequence[NodeId] = ()
+        self.casting = casting
+        self._roles: list[Roles] = [casting.of(copy)]
+        """By epoch."""
+        self._stepped_back = False
+        node.on(Attest, self._on_attest)
+        node.on(Submit, lambda _, message: self.propose(message.request))
+        node.on(PushBlock, self._on_block)
 
     # ---- roles ----------------------------------------------------------------------------------
 
-    def serve(self, peers: Sequence[NodeId], followers: Sequence[NodeId]) -> None:
-        """Become a replica that attests with ``peers`` and feeds ``followers``."""
-        self._peers, self._followers = peers, followers
-        self.node.on(Attest, self._on_attest)
-        self.node.on(Submit, lambda _, message: self.propose(message.request))
+    @property
+    def votes(self) -> bool:
+        """Whether this node orders and executes with the others; else it follows them."""
+        return self.node.id in self.copy.epoch.voters.keys and not self._stepped_back
 
-    def follow(self, feeders: Sequence[NodeId]) -> None:
-        """Become a follower fed by these replicas."""
-        self._feeders = feeders
-        self.node.on(PushBlock, self._on_block)
+    @property
+    def roles(self) -> Roles:
+        """Who has which part in the epoch of the next block."""
+        return self._roles[-1]
+
+    def propose(self, request: Request) -> None:
+        """Have a request ordered: by the own core, or by the replicas that feed this node."""
+        if self.votes:
+            self.order(request)
+        else:
+            self.node.broadcast(self.roles.feeders, Submit(request))
+
+    @property
+    def settled_epoch(self) -> int:
+        """The newest epoch whose beginning is certified on the own copy."""
+        epoch = self.copy.epoch
+        settled = epoch.number == 0 or self.is_certified(epoch.since - 1)
+        return epoch.number if settled else epoch.number - 1
+
+    def _enter_epoch(self) -> None:
+        """If the last block has begun an epoch: take up one's part in it, and ask anew."""
+        if len(self._roles) > self.copy.epoch.number:
+            return
+        self._roles.append(self.casting.of(self.copy))
+        self._stepped_back = False
+        self._early.clear()
+        self.on_epoch()
+        for signed, anew in self.outbox.renew():
+            request = request_of(signed)
+            if anew:
+                self.on_request(request)
+            self._repeat(request)
+
+    def _step_back(self) -> None:
+        """The others have ended this epoch: be handed the blocks that are left of it."""
+        self._stepped_back = True
+        self.on_step_back()
+        if self._sync is not None:
+            self._sync.ask()
 
     # ---- what a client of the ledger does -------------------------------------------------------
 
     def submit(self, kind: str, body: Mapping[str, Value]) -> Waiting:
         """Sign and submit a transaction; the process returns `Executed` from the own copy."""
         env = self.node.env
-        self._seq += 1
-        signed = Transaction(
-            chain=self.copy.genesis.chain_id,
-            sender=self.node.id,
-            seq=self._seq,
-            expiry=self.copy.height + self._expiry_blocks,
-            kind=kind,
-            body=body,
-        ).sign(self._key)
-        start_us = env.now
-        name = short(signed.id)
+        signed = self.outbox.sign(kind, body)
+        seq, start_us = signed.transaction.seq, env.now
         size = len(signed.encoded)
-        self._record(TransactionSubmitted(start_us, self.node.id, kind, name, size))
-        request = Request(self.node.id, self._seq, signed.encoded)
-        self._open[self._seq] = (kind, request)
+        self._record(TransactionSubmitted(start_us, self.node.id, kind, short(signed.id), size))
+        request = request_of(signed)
         self.on_request(request)
         self.propose(request)
-        executed = self.when(lambda: self.copy.outcome(signed.id) is not None)
-        yield from self._insist(executed, request, kind)
-        self._open.pop(request.timestamp, None)
+        executed = self.when(lambda: self.copy.outcome(self.outbox.current(seq).id) is not None)
+        yield from self._insist(executed, seq, kind)
+        signed = self.outbox.current(seq)
+        self.outbox.close(seq)
         found = self.copy.outcome(signed.id)
         assert found is not None, "the condition waited for holds"
         height, outcome = found
         self._record(
             TransactionExecuted(
-                env.now, self.node.id, kind, name, height,
+                env.now, self.node.id, kind, short(signed.id), height,
                 outcome.accepted, outcome.code, env.now - start_us,
             )
         )  # fmt: skip
         return Executed(height, outcome.accepted, outcome.code)
 
-    def _insist(self, executed: simpy.Event, request: Request, kind: str) -> Waiting:
+    def _insist(self, executed: simpy.Event, seq: int, kind: str) -> Waiting:
         """Wait for an execution; repeat the request where it may get lost; give up in the end."""
         env, height, grown_us = self.node.env, self.copy.height, self.node.env.now
         while not executed.triggered:
@@ -171,28 +210,28 @@ class LedgerService:
                 height, grown_us = self.copy.height, env.now
             elif self.gives_up and env.now - grown_us >= PATIENCE_US:
                 raise Standstill(self.node.id, kind, env.now)
-            self._repeat(request)
+            self._repeat(request_of(self.outbox.current(seq)))
 
     def open_requests(self) -> list[str]:
         """What this node has submitted and not seen executed."""
-        done = last_sequence(self.copy, self.node.id)
-        return [f"{kind} {seq}" for seq, (kind, _) in self._open.items() if seq > done]
+        return self.outbox.names()
 
     def _repeat(self, request: Request) -> None:
         """§4.1: a request without a result in time goes to all replicas."""
-        if self._feeders:
-            self.node.broadcast(range(self.copy.genesis.replicas), Submit(request))
+        if self.votes:
+            self.order(request)
         else:
-            self.propose(request)
+            self.node.broadcast(self.roles.voters, Submit(request))
 
     def sign(self, statement: Digest) -> bytes:
         """This member's signature of a statement that a contract will read."""
-        return self._key.sign(statement)
+        return self.outbox.key.sign(statement)
 
     @property
     def agreement(self) -> tuple[bytes, bytes]:
         """This member's X25519 keys, secret and public, with which it opens what is for it."""
-        return self._key.agreement, self._key.public.agreement
+        key = self.outbox.key
+        return key.agreement, key.public.agreement
 
     def has_signed(self, member: NodeId, statement: Digest, signature: bytes) -> bool:
         """Whether this is a member's signature of a statement, by the own copy's keys."""
@@ -220,9 +259,6 @@ class LedgerService:
             else:
                 self._waiting.append((condition, event))
 
-    def _submit_to_feeders(self, request: Request) -> None:
-        self.node.broadcast(self._feeders, Submit(request))
-
     # ---- replica --------------------------------------------------------------------------------
 
     def execute(self, decision: Decide) -> Digest:
@@ -233,13 +269,15 @@ class LedgerService:
             proposer=decision.proposer,
             time_us=decision.batch.time_us,
         )
+        state = tagged_hash(Tag.STATE, self.copy.tip.digest)
         if block is not None:
             self._appended()
-            attestation = self.copy.attest(self._key)
-            self.node.broadcast(self._peers, Attest(attestation))
+            attestation = self.copy.attest(self.outbox.voting_key(block.header.height))
+            self.node.broadcast(self.roles.peers, Attest(attestation))
+            self._enter_epoch()
             self._count(attestation)
             self._changed()
-        return tagged_hash(Tag.STATE, self.copy.tip.digest)
+        return state
 
     def _on_attest(self, sender: NodeId, message: Attest) -> None:
         if message.attestation.signer == sender:
@@ -247,13 +285,14 @@ class LedgerService:
 
     def _count(self, attestation: Attestation) -> None:
         """Count a signature; when it completes a certificate, pass the block on to followers."""
-        certificate = self.copy.add_attestation(attestation)
+        certificate, height = self.copy.add_attestation(attestation), attestation.height
         if certificate is None:
             return
-        self._certified(attestation.height, certificate)
-        if self._followers:
-            block = self.copy.block(attestation.height)
-            self.node.broadcast(self._followers, PushBlock(block, certificate))
+        self._certified(height, certificate)
+        then = next(roles for roles in reversed(self._roles) if roles.since <= height)
+        if then.fed:
+            block = self.copy.block(height)
+            self.node.broadcast(then.fed, PushBlock(block, certificate, self.settled_epoch))
         self._changed()
 
     # ---- what was missed ------------------------------------------------------------------------
@@ -262,11 +301,11 @@ class LedgerService:
         """Ask around from now on: the network loses messages, or nodes crash."""
         self._sync = LedgerSync(
             self.node,
-            lambda: self.copy,
-            self._key,
+            self,
             certified=self._proven,
             accuse=self._accuse,
             stuck=self.stir,
+            superseded=self._step_back,
         )
 
     def _proven(self, height: int, certificate: Certificate) -> None:
@@ -289,10 +328,8 @@ class LedgerService:
 
     def resume(self) -> None:
         """Submit again what is not executed, and ask for what was missed."""
-        done = last_sequence(self.copy, self.node.id)
-        self._open = {seq: entry for seq, entry in self._open.items() if seq > done}
-        for _, request in self._open.values():
-            self._repeat(request)
+        for signed in self.outbox.forget_executed():
+            self._repeat(request_of(signed))
         if self._sync is not None:
             self._sync.ask()
 
@@ -300,12 +337,16 @@ class LedgerService:
 
     def _on_block(self, sender: NodeId, message: PushBlock) -> None:
         height = message.block.header.height
-        if height <= self.copy.height:
+        if self._sync is not None and (self.votes or height <= self.copy.height):
+            self._sync.on_block(sender, message)
+        if self.votes or height <= self.copy.height:
             return
         self._early.setdefault(height, []).append((sender, message))
         while (copies := self._early.pop(self.copy.height + 1, None)) is not None:
             if not any(self._followed(feeder, pushed) for feeder, pushed in copies):
                 return
+            self._enter_epoch()
+            self._changed()
 
     def _followed(self, feeder: NodeId, pushed: PushBlock) -> bool:
         try:
@@ -316,7 +357,6 @@ class LedgerService:
             return False
         self._appended()
         self._certified(pushed.block.header.height, pushed.certificate)
-        self._changed()
         return True
 
     def _accuse(self, sender: NodeId, pushed: PushBlock, fault: LedgerFault) -> None:
@@ -340,6 +380,8 @@ class LedgerService:
     def _certified(self, height: int, certificate: Certificate) -> None:
         now, signers = self.node.env.now, len(certificate.signatures)
         self._record(BlockCertified(now, self.node.id, height, signers))
+        if height + 1 == self.copy.epoch.since:
+            self.on_settled()
 
 
 def _ignore(_: Request) -> None:

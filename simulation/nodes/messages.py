@@ -69,6 +69,8 @@ class PushBlock:
     kind: ClassVar[str] = "block"
     block: Block
     certificate: Certificate
+    epoch: int = 0
+    """The newest epoch whose beginning the sender holds under a certificate."""
 
     @property
     def size_bytes(self) -> int:

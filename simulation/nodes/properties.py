@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulation.base.digest import Digest
-from simulation.base.ids import ReplicaId
+from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import US_PER_S
 from simulation.consensus import invariants
 from simulation.consensus.byzantine import Byzantine
@@ -46,16 +46,16 @@ CONFLICT = "agreement"
 class PropertyViolation(RuntimeError):
     """A property of consensus does not hold: the run shows it and ends."""
 
-    def __init__(self, violation: Violation, first: Violation) -> None:
+    def __init__(self, violation: Violation, first: Violation, node: NodeId) -> None:
         before = "" if first is violation else f"; it began with {first}"
         super().__init__(f"{violation}{before}")
         self.violation = violation
         self.t_us = violation.time_us
-        self.hospital = violation.replica
+        self.hospital = node
 
 
-def liars(faults: Sequence[FaultParams]) -> frozenset[ReplicaId]:
-    """The replicas that a schedule makes lie at any time."""
+def liars(faults: Sequence[FaultParams]) -> frozenset[NodeId]:
+    """The nodes whose replicas a schedule makes lie at any time."""
     return frozenset(
         fault.node
         for fault in faults
@@ -68,22 +68,24 @@ class Watch:
 
     Args:
         protocol: its parameters.
-        n: number of replicas.
-        faults: the schedule; it says who is honest.
+        members: the node of every replica, in order.
+        faults: the schedule; it says which nodes are honest.
         now_us: reads the clock.
     """
 
     def __init__(
         self,
         protocol: ConsensusParams,
-        n: int,
+        members: Sequence[NodeId],
         faults: Sequence[FaultParams],
         now_us: Callable[[], int],
     ) -> None:
         subject = SUBJECTS.get(protocol.kind)
         observe = invariants.observe if subject is None else subject.observe
-        self.honest = frozenset(range(n)) - liars(faults)
-        self.observer = observe(n, self.honest, protocol)
+        self.members = tuple(members)
+        lying = liars(faults)
+        self.honest = frozenset(i for i, node in enumerate(members) if node not in lying)
+        self.observer = observe(len(members), self.honest, protocol)
         self._now_us = now_us
         self._decided = 0
 
@@ -130,7 +132,8 @@ class Watch:
         """
         if found := self.observer.violations:
             conflicts = [violation for violation in found if violation.property == CONFLICT]
-            raise PropertyViolation((conflicts or found)[0], found[0])
+            shown = (conflicts or found)[0]
+            raise PropertyViolation(shown, found[0], self.members[shown.replica])
 
     def _raise(self) -> None:
         found = self.observer.violations

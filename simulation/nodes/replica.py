@@ -1,56 +1,56 @@
-"""The host of one consensus core: feeds it inputs and performs its effects, in order.
+"""The host of a node's consensus cores: one for each epoch that the node votes in.
 
 The core is a state machine without wires, clocks or disks; this is where they are. Every step of
 the core is a job on its node's processor, so proposals and timers wait their turn as messages do.
+
+The replica set changes between two blocks, and no protocol knows of it: the block that ends an
+epoch stops the run of the protocol that ordered it, and the voters of the next epoch start a fresh
+one, among themselves, from sequence number 1. Whatever an old run decides after the block is void
+and is proposed again. So every protocol can be reconfigured, none has a case for it, and a proof
+about a fixed group holds within each epoch. A run that has ended stays alive, voting but executing
+nothing, until the block that ended it is certified, which takes a quorum that has executed it:
+until then a member that is behind may need its votes.
+
+Source: Lamport, Malkhi & Zhou, "Reconfiguring a State Machine", SIGACT News 41(1), 2010 (a sequence
+of stoppable machines, each in a fixed configuration).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, assert_never
+from typing import Any
 
-from simulation.base.digest import Digest, short
+from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.byzantine import Twins
 from simulation.consensus.protocol import (
     Absorbing,
     Batch,
-    Broadcast,
-    CancelTimer,
     Decide,
-    Effect,
-    Executed,
-    Input,
-    Load,
-    Loaded,
     Propose,
     Replica,
-    Report,
     Request,
     Restarted,
     Restorable,
-    Send,
-    SetTimer,
-    TimerFired,
-    TimerKey,
 )
 from simulation.network.parcel import Parcel
+from simulation.nodes.instance import Execute, Group, InEpoch, Instance, Watching
 from simulation.nodes.node import Node
-from simulation.nodes.timers import Timers
-from simulation.trace.events import Decided, Event, Reported
+from simulation.trace.events import Event
 
-FastReceive = Callable[[NodeId, Any, int], Sequence[Effect[Any]]]
-"""`simulation.consensus.protocol.FastReplica.receive`, for cores that have it."""
+MAX_EARLY = 1 << 14
+"""So many messages of epochs that this node has not reached are kept."""
+Disguise = Callable[[Replica[Any], int], Replica[Any]]
+"""Makes a lying core out of an honest one and the size of its group."""
 
 
 class ReplicaHost:
-    """One replica of the consensus protocol on its node.
+    """What a node runs of the consensus protocol.
 
     Args:
-        node: where it lives; its number is the replica's.
-        core: the protocol.
-        peers: all replicas; a broadcast goes to every one but itself, in this order.
+        node: where it lives.
+        core: its core in the first epoch; None for a node that does not vote then.
+        peers: the voters of the first epoch.
         messages: the protocol's message types.
         execute: called with each decision in order; returns the digest of the state after it.
         record: takes the events for the trace.
@@ -61,30 +61,51 @@ class ReplicaHost:
     def __init__(
         self,
         node: Node,
-        core: Replica[Any],
+        core: Replica[Any] | None,
         peers: Sequence[ReplicaId],
         messages: Sequence[type],
         execute: Callable[[Decide], Digest],
         record: Callable[[Event], None],
         build: Callable[[], Replica[Any]] | None = None,
-        watch: Callable[[Effect[Any]], None] | None = None,
+        watch: Watching | None = None,
     ) -> None:
-        self._watch = watch
         self.node = node
-        self.core = core
-        self._build = build
-        self._durable: object = None
-        self.timers = Timers(node.env, self._timer_ran_out)
-        self._others = tuple(peer for peer in peers if peer != node.id)
-        self._execute = execute
         self._record = record
-        self._pending: deque[Input[Any]] = deque()
-        self.journal: list[Batch] = []
-        """Every decided batch, from sequence number 1 on: as durable as the ledger."""
-        self._fast: FastReceive | None = None
-        self.install(core)
+        self._build = build
+        self._disguise: Disguise | None = None
+        self._durable: object = None
+        self._current: Instance | None = None
+        self._retired: Instance | None = None
+        self._early: dict[int, list[Parcel]] = {}
+        if core is not None:
+            group = Group(0, tuple(peers))
+            self._current = Instance(node, group, core, execute, record, watch)
+            self.install(core)
         for message_type in messages:
-            node.on_parcel(message_type, self._receive)
+            node.on_parcel(message_type, self._receive_first)
+        node.on_parcel(InEpoch, self._receive_later)
+
+    @property
+    def votes(self) -> bool:
+        """Whether the node is a replica now."""
+        return self._current is not None
+
+    @property
+    def core(self) -> Replica[Any]:
+        """The core of the current epoch."""
+        assert self._current is not None, "asked of replicas only"
+        return self._current.core
+
+    @property
+    def group(self) -> Group:
+        """Who votes in the current epoch."""
+        assert self._current is not None, "asked of replicas only"
+        return self._current.group
+
+    @property
+    def journal(self) -> list[Batch]:
+        """Every batch decided in the current epoch."""
+        return [] if self._current is None else self._current.journal
 
     @property
     def leader(self) -> ReplicaId:
@@ -95,24 +116,70 @@ class ReplicaHost:
         """Have a request of this node ordered."""
         self.node.run(0, self._step, Propose(request))
 
+    # ---- epochs ---------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        group: Group,
+        build: Callable[[], Replica[Any]],
+        execute: Execute,
+        watch: Watching | None,
+    ) -> None:
+        """Start the run of an epoch, in place of the last one."""
+        self.end()
+        self._build = build
+        core = build()
+        self._current = Instance(self.node, group, core, execute, self._record, watch)
+        self.install(core if self._disguise is None else self._disguise(core, len(group.members)))
+        early = self._early.pop(group.epoch, [])
+        self._early = {epoch: kept for epoch, kept in self._early.items() if epoch > group.epoch}
+        for parcel in early:
+            self.node.run(0, self._receive_later, parcel)
+
+    def end(self) -> None:
+        """The epoch has ended: execute nothing more of it, but go on voting until `retire`."""
+        if self._current is not None:
+            self._current.is_over = True
+            self._retired, self._current = self._current, None
+            self.node.look_ahead(None, None)
+
+    def retire(self) -> None:
+        """Nobody needs the run of the last epoch any more."""
+        if self._retired is not None:
+            # It may be in the middle of a step, whose inputs that wait are nobody's concern now.
+            self._retired.is_dropped = True
+            self._retired.forget()
+            self._retired = None
+
     # ---- faults -------------------------------------------------------------------------------
 
     def install(self, core: Replica[Any]) -> None:
         """Run this core from now on, e.g. one that lies."""
-        self.core = core
-        self._fast = getattr(core, "receive", None)
-        if isinstance(core, Absorbing):
+        current = self._current
+        assert current is not None, "only a replica has a core"
+        current.core = core
+        current.fast = getattr(core, "receive", None)
+        if not isinstance(core, Absorbing):
+            self.node.look_ahead(None, None)
+        elif current.group.is_plain:
             self.node.look_ahead(core.absorb, core.give_back)
         else:
-            self.node.look_ahead(None, None)
+            self.node.look_ahead(current.absorb, current.give_back)
+
+    def disguise(self, make: Disguise | None) -> None:
+        """Lie from now on, in later epochs too; None for honest again."""
+        self._disguise = make
+        if self._current is not None:
+            honest = self.honest_core
+            self.install(honest if make is None else make(honest, len(self.group.members)))
 
     @property
     def honest_core(self) -> Replica[Any]:
         """The core inside a lying one, or the first of twins."""
         return getattr(self.core, "core", self.core)
 
-    def double(self, n: int, peers: frozenset[ReplicaId]) -> None:
-        """Run two copies of this core from now on; ``peers`` of n replicas talk to the second.
+    def double(self, peers: frozenset[NodeId]) -> None:
+        """Run two copies of this core from now on; of the others, ``peers`` talk to the second.
 
         Raises:
             ValueError: when the protocol keeps nothing durable, so that there is nothing to copy.
@@ -122,7 +189,9 @@ class ReplicaHost:
         if not isinstance(first, Restorable) or not isinstance(second, Restorable):
             raise ValueError("twins: this protocol keeps nothing durable; it cannot be doubled")
         second.restore(first.durable())
-        self.install(Twins((first, second), n, lambda peer: int(peer in peers)))
+        members = self.group.members
+        side = [int(member in peers) for member in members]
+        self.install(Twins((first, second), len(members), side.__getitem__))
         self.stir()
 
     def crash(self, lose_memory: bool = False) -> None:
@@ -134,15 +203,21 @@ class ReplicaHost:
             ValueError: when memory is lost and the protocol keeps nothing durable.
         """
         self.node.rewind()
-        core = self.honest_core
         self._durable = None
         if lose_memory:
-            if self._build is None or not isinstance(core, Restorable):
-                raise ValueError("memory: this protocol cannot lose its memory; use memory: kept")
-            self._durable = core.durable()
+            self.retire()
+            if self._current is not None:
+                core = self.honest_core
+                if self._build is None or not isinstance(core, Restorable):
+                    raise ValueError(
+                        "memory: this protocol cannot lose its memory; use memory: kept"
+                    )
+                self._durable = core.durable()
         self.node.crash()
-        self.timers.clear()
-        self._pending.clear()
+        for instance in (self._current, self._retired):
+            if instance is not None:
+                instance.forget()
+        self._early.clear()
 
     def recover(self) -> None:
         """Bring node and replica back; the core is told, and asks the others for what it missed."""
@@ -154,86 +229,44 @@ class ReplicaHost:
             core.restore(self._durable)
             self.install(core)
         self.node.run(0, self._step, Restarted())
+        if self._retired is not None:
+            self.node.run(0, self._retired.step, Restarted())
 
     def stir(self) -> None:
         """Tell the core that it has missed messages, as after a crash: it asks the others."""
         self.node.run(0, self._restart)
 
     def _restart(self, _: object) -> None:
-        self.timers.clear()
-        self._step(Restarted())
+        if self._current is not None:
+            self._current.timers.clear()
+            self._step(Restarted())
 
     # ---- inputs -------------------------------------------------------------------------------
 
-    def _receive(self, parcel: Parcel) -> None:
-        now_us = self.node.env.now
-        if self._fast is not None:
-            effects = self._fast(parcel.sender, parcel.message, now_us)
+    def _receive_first(self, parcel: Parcel) -> None:
+        """A message of the first epoch."""
+        current = self._current
+        if current is not None and current.group.epoch == 0:
+            current.receive(parcel)
         else:
-            effects = self.core.step(parcel.received, now_us)
-        if effects:
-            self._perform(effects)
+            self._receive_retired(parcel, 0)
 
-    def _timer_ran_out(self, key: TimerKey, ticket: int) -> None:
-        self.node.run(0, self._fire, (key, ticket))
+    def _receive_later(self, parcel: Parcel) -> None:
+        """A message of another epoch."""
+        message = parcel.message
+        assert isinstance(message, InEpoch), "the handler of these"
+        current, latest = self._current, self._current or self._retired
+        if current is not None and message.epoch == current.group.epoch:
+            current.receive(parcel)
+        elif latest is not None and message.epoch <= latest.group.epoch:
+            self._receive_retired(parcel, message.epoch)
+        elif sum(map(len, self._early.values())) < MAX_EARLY:
+            self._early.setdefault(message.epoch, []).append(parcel)
 
-    def _fire(self, timer: tuple[TimerKey, int]) -> None:
-        # The core may have cancelled or restarted it while this job was waiting.
-        if self.timers.take(*timer):
-            self._step(TimerFired(timer[0]))
+    def _receive_retired(self, parcel: Parcel, epoch: int) -> None:
+        if self._retired is not None and self._retired.group.epoch == epoch:
+            self._retired.receive(parcel)
 
-    def _step(self, event: Input[Any]) -> None:
-        effects = self.core.step(event, self.node.env.now)
-        if effects:
-            self._perform(effects)
-
-    # ---- effects ------------------------------------------------------------------------------
-
-    def _perform(self, effects: Sequence[Effect[Any]]) -> None:
-        """Perform effects, then what follows from them, until nothing does."""
-        pending, watch = self._pending, self._watch
-        while True:
-            for effect in effects:
-                if watch is not None:
-                    watch(effect)
-                self._perform_one(effect)
-            if not pending:
-                return
-            effects = self.core.step(pending.popleft(), self.node.env.now)
-
-    def _perform_one(self, effect: Effect[Any]) -> None:
-        match effect:
-            case Broadcast(message):
-                self.node.broadcast(self._others, message)
-            case Send(to, message):
-                self.node.send(to, message)
-            case SetTimer(timer, delay_us):
-                self.timers.set(timer, delay_us)
-            case CancelTimer(timer):
-                self.timers.cancel(timer)
-            case Decide():
-                self._decide(effect)
-            case Load(first, last, token):
-                found = tuple(self.journal[first - 1 : last])
-                self._pending.append(Loaded(first, found, token))
-            case Report(what, view, seq, detail):
-                self._record(Reported(self.node.env.now, self.node.id, what, view, seq, detail))
-            case _:
-                assert_never(effect)
-
-    def _decide(self, decision: Decide) -> None:
-        node, batch = self.node, decision.batch
-        self.journal.append(batch)
-        self._record(
-            Decided(
-                node.env.now,
-                node.id,
-                decision.seq,
-                decision.view,
-                short(batch.digest),
-                len(batch.requests),
-                decision.proposer,
-            )
-        )
-        node.charge(node.costs.executing_us(len(batch.requests)))
-        self._pending.append(Executed(decision.seq, self._execute(decision)))
+    def _step(self, event: Any) -> None:
+        if self._current is not None:
+            self._current.step(event)

@@ -17,7 +17,8 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
-from simulation.contracts.membership import key_of
+from simulation.contracts.members import HOSPITAL, key_of
+from simulation.contracts.membership import hospitals
 from simulation.contracts.rounds import task_name
 from simulation.nodes.ledger_service import LedgerService
 from simulation.vault.envelope import AUDITOR, enclose, object_context, read_envelope, unwrap, wrap
@@ -111,7 +112,8 @@ class Sealing:
 
     def _members(self) -> dict[NodeId, bytes]:
         copy = self._ledger.copy
-        keys = {member.id: key_of(copy, member.id) for member in copy.genesis.members}
+        others = [member.id for member in copy.genesis.members if member.role != HOSPITAL]
+        keys = {member: key_of(copy, member) for member in (*hospitals(copy), *others)}
         return {member: agreement_of(key) for member, key in keys.items() if key is not None}
 
     def _context(self, number: int, owner: NodeId) -> bytes:

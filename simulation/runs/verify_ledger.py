@@ -22,6 +22,7 @@ from simulation.ledger.block import (
 )
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Execution, Runtime
+from simulation.ledger.voters import VOTERS_KEY, Voters, epoch_of
 from simulation.runs.verify_rows import Copy, StoredBlock
 
 
@@ -80,12 +81,20 @@ def _proven(genesis: Genesis, copies: Sequence[Copy]) -> list[Header]:
     for copy in copies:
         if copy.header is not None:
             headers.setdefault(copy.header.encoded, copy.header)
+    # Sound copies have the same state, so they agree on who certifies this height.
+    voters = [_voters(genesis, copy) for copy in copies[:1]]
     certificates = [copy.certificate for copy in copies if copy.certificate is not None]
     return [
         header
         for header in headers.values()
-        if any(certificate.fault(header, genesis.voters) is None for certificate in certificates)
+        for known in voters
+        if any(certificate.fault(header, known) is None for certificate in certificates)
     ]
+
+
+def _voters(genesis: Genesis, copy: Copy) -> Voters:
+    """Who certifies the next block, by the state before it."""
+    return epoch_of(genesis.chain_id, copy.state.get(VOTERS_KEY)).voters
 
 
 def _audit_block(
@@ -102,7 +111,7 @@ def _audit_block(
             for name in fields
         ]
     elif copy.certificate is not None:
-        problem = copy.certificate.fault(header, genesis.voters)
+        problem = copy.certificate.fault(header, _voters(genesis, copy))
         if problem is not None and not proven:
             # Nobody proves a header: execution may still tell which field is wrong.
             findings += _header_faults(runtime, genesis, copy, height)

@@ -202,6 +202,20 @@ class ObjectRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EpochBegan(Event):
+    """On a node's copy, members have changed: from a height on, others certify the blocks."""
+
+    event: ClassVar[str] = "epoch_began"
+    node: int
+    epoch: int
+    since: int
+    """The first height of the epoch."""
+    replicas: int
+    votes: bool
+    """Whether the node is one of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateLate(Event):
     """A reply came after the round's deadline and was not used."""
 

@@ -11,6 +11,7 @@ from simulation.network.clock import Clock
 from simulation.network.network import Network
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.properties import PROPERTIES, honest_core
+from simulation.nodes.roles import is_former
 from simulation.world.ledgers import Ledgers
 from simulation.world.outcome import InvariantError
 
@@ -52,7 +53,7 @@ class Checks:
             PropertyViolation: when consensus itself went wrong.
         """
         ledgers, honest = self._ledgers, self._honest()
-        ledgers.watch.judge()
+        ledgers.judge()
         top = max(service.copy.height for service in honest)
         for height in range(1, top + 1):
             seen: dict[str, LedgerService] = {}
@@ -68,11 +69,12 @@ class Checks:
                 raise InvariantError(f"liveness: {lag}; {self.who_waits()}")
             if missing := service.copy.uncertified(SHOWN):
                 raise InvariantError(f"certificates: {name} has none for heights {missing}")
-        for host in ledgers.hosts:
-            if host.node.id in ledgers.watch.honest:
-                observer = ledgers.watch.observer
-                observer.on_footprint(host.node.id, honest_core(host.core), self._clock.now)
-        ledgers.watch.judge()
+        for node, host in sorted(ledgers.hosts.items()):
+            if host.votes and ledgers.is_honest(node):
+                observer, position = ledgers.watch_of(host.group).observer, host.group.members
+                core = honest_core(host.core)
+                observer.on_footprint(position.index(node), core, self._clock.now)
+        ledgers.judge()
         return sorted([*PROPERTIES, "liveness"])
 
     def _differ(self, seen: dict[str, LedgerService]) -> str:
@@ -90,17 +92,19 @@ class Checks:
     # ---- who counts -----------------------------------------------------------------------------
 
     def _honest(self) -> list[LedgerService]:
-        ledgers = self._ledgers
-        return [
-            service
-            for service in ledgers.services
-            if service.node.id >= ledgers.replicas or service.node.id in ledgers.watch.honest
-        ]
+        return [s for s in self._ledgers.services if self._ledgers.is_honest(s.node.id)]
 
     def _counted(self) -> list[LedgerService]:
-        """Honest, up, and with a working way to and from the coordinator."""
+        """Honest members, up, and with a working way to and from the coordinator."""
         reached = self._reached()
-        return [s for s in self._honest() if not s.node.down and s.node.id in reached]
+        gone = self._ledgers.services[-1].copy  # by the coordinator's own copy
+        return [
+            service
+            for service in self._honest()
+            if not service.node.down
+            and service.node.id in reached
+            and not is_former(gone, service.node.id)
+        ]
 
     def _reached(self) -> set[int]:
         """The nodes that can talk with the coordinator, directly or through others."""
@@ -125,14 +129,15 @@ class Checks:
         if service.node.down:
             return f"{name}: down"
         parts = [f"height {service.copy.height}"]
-        if node < self._ledgers.replicas:
-            core = honest_core(self._ledgers.hosts[node].core)
+        host = self._ledgers.hosts.get(node)
+        if host is not None and host.votes:
+            core = honest_core(host.core)
             view = getattr(core, "view", None)
             if view is not None:
                 active = getattr(core, "active", True)
                 parts.append(f"view {view}" + ("" if active else " not entered yet"))
             parts.append(f"leader {core.leader}")
-            if node not in self._ledgers.watch.honest:
+            if not self._ledgers.is_honest(node):
                 parts.append("lies")
         if node not in self._reached():
             parts.append("cut off")

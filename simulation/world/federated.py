@@ -39,6 +39,7 @@ from simulation.learning.secret_sum import Size, secret_sum_cost, shared_plans
 from simulation.learning.train import Trainer
 from simulation.learning.trust import CentralParams, DistributedParams, DpParams
 from simulation.learning.units import units_of
+from simulation.ledger.copy import LedgerCopy
 from simulation.network.clock import Clock
 from simulation.network.network import Network
 from simulation.nodes.conduct import HONEST, Conduct
@@ -187,6 +188,8 @@ class World:
             screening(experiment.screening, self.env, self.record),
             self.couriers[self.coordinator_id],
         )
+        if self.ledgers is not None and self.ledgers.schedule:
+            self.coordinator.schedule = self.ledgers.schedule
         self.measuring = Measuring(
             experiment.evaluation,
             setting,
@@ -228,7 +231,7 @@ class World:
             self.env,
             self.network,
             self.nodes,
-            {host.node.id: host for host in ledgers.hosts} if ledgers else {},
+            ledgers.hosts if ledgers else {},
             self.experiment.faults,
             protocol=self.experiment.consensus.kind,
             seed=seed,
@@ -340,7 +343,7 @@ class World:
         except Exception as error:
             if self.ledgers is not None:
                 # What else goes wrong after a violation only follows from it.
-                self.ledgers.watch.judge()
+                self.ledgers.judge()
             if isinstance(error, Standstill):
                 waits = self._checks().who_waits()
                 raise InvariantError(f"liveness: {error}; {waits}") from error
@@ -376,8 +379,16 @@ class World:
                 "protocol": self.experiment.ledger.kind,
                 "aggregation": self.ledgers.guarantee(),
                 "evidence": self.ledgers.evidence(),
+                **self._epochs(copy),
             }
         return summary
+
+    def _epochs(self, copy: LedgerCopy) -> dict[str, list[dict[str, Any]]]:
+        """Who has voted from which height on, where that has changed."""
+        if not self.experiment.membership:
+            return {}
+        found = [{"since": epoch.since, "replicas": epoch.voters.ids} for epoch in copy.epochs]
+        return {"epochs": found}
 
 
 def _layout(arrays: Arrays) -> dict[str, tuple[int, ...]]:

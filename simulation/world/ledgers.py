@@ -5,42 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simulation.base.digest import Digest
-from simulation.base.encoding import Value
 from simulation.base.ids import NodeId, node_name
 from simulation.base.keys import SigningKey
 from simulation.base.rng import Streams
-from simulation.base.tensors import model_root
-from simulation.base.units import US_PER_S
 from simulation.config.experiment import Experiment
 from simulation.consensus import registry
-from simulation.consensus.protocol import Decide
-from simulation.consensus.quorum import byzantine_quorum
+from simulation.consensus.protocol import Decide, Replica, Request
 from simulation.contracts import default_contracts
 from simulation.contracts.evidence import evidence
-from simulation.contracts.rules import described
 from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
-from simulation.learning.params import DpSgdParams
 from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
-from simulation.ledger.genesis import Genesis, Member
 from simulation.ledger.runtime import Runtime
 from simulation.network.clock import Clock
+from simulation.nodes.changes import MembershipChange
+from simulation.nodes.delegate import Delegate, Schedule
 from simulation.nodes.injector import Resident
+from simulation.nodes.instance import Group
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.node import Node
 from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger
-from simulation.nodes.properties import Watch
+from simulation.nodes.properties import Watch, liars
 from simulation.nodes.replica import ReplicaHost
-from simulation.trace.events import Event
-
-MILLION = 1_000_000
+from simulation.nodes.roles import Casting
+from simulation.trace.events import EpochBegan, Event
+from simulation.world.founding import found
 
 
 class Ledgers:
-    """One ledger copy for every node, and a consensus replica for the first n of them.
+    """One ledger copy for every node, and a consensus replica for those that vote.
 
     Args:
         experiment: what is run.
@@ -66,97 +63,106 @@ class Ledgers:
         record: Callable[[Event], None],
         out: Path | None,
     ) -> None:
-        self._experiment, self._setting = experiment, setting
-        self._auditor = auditor
+        self._experiment = experiment
         self._kind = ledger.store
         self._out = out
+        self._record = record
+        self._streams = streams
+        self._clock = clock
         self._hospitals = setting.hospitals
-        consensus = experiment.consensus
-        self.replicas = consensus.replicas or self._hospitals
-        self.spec = registry.PROTOCOLS[consensus.kind]
-        self.watch = Watch(consensus, self.replicas, experiment.faults, lambda: clock.now)
-        self.services: list[LedgerService] = []
-        self.hosts: list[ReplicaHost] = []
+        self._requests: list[Request] = []
+        self._watches: dict[int, Watch] = {}
+        self.spec = registry.PROTOCOLS[experiment.consensus.kind]
         keys = [SigningKey(streams.key("key", node.id)) for node in nodes]
-        self.genesis = self._make_genesis(keys)
+        self.genesis = found(experiment, setting, keys, auditor)
         if out is not None:
             (out / "genesis.cbor").write_bytes(self.genesis.encoded)
         # Copies that share a runtime share one real execution of a block; each is charged for it.
         self._contracts = default_contracts()
         self._runtime = Runtime(self._contracts)
+        casting = Casting([node.id for node in nodes], self.spec.tolerates, self._returns)
+        self.services: list[LedgerService] = []
+        self.hosts: dict[NodeId, ReplicaHost] = {}
+        """Of every node that votes at any time."""
         for node, key in zip(nodes, keys, strict=True):
-            service = LedgerService(node, self._copy(node.id), key, ledger.expiry_blocks, record)
-            service.on_request = self.watch.submitted
+            copy = self._copy(node.id)
+            service = LedgerService(node, copy, key, ledger.expiry_blocks, record, casting)
+            service.on_request = self._submitted
             service.reload = partial(self._reload, service)
             self.services.append(service)
         self.services[-1].gives_up = True
-        self._connect(record)
+        for service in self.services[:-1]:
+            if service.votes or experiment.membership:
+                self._host(service)
         if experiment.unreliable:
             for service in self.services:
                 service.synchronise()
+        self.schedule = Schedule(experiment.membership, self._new_key)
+        self._delegates = [
+            Delegate(service, experiment.membership, self._new_key)
+            for service in self.services
+            if experiment.membership
+        ]
 
     # ---- construction ---------------------------------------------------------------------------
 
-    def _make_genesis(self, keys: Sequence[SigningKey]) -> Genesis:
-        params, replicas = self._experiment, self.replicas
-        # A certificate needs an honest majority of signers, and no more than are sure to be there.
-        tolerated = self.spec.tolerates(replicas)
-        quorum = min(byzantine_quorum(replicas).size, replicas - tolerated)
-        hospitals = self._hospitals
-        members = tuple(
-            Member(node, "hospital" if node < hospitals else "coordinator", key.public.encoded)
-            for node, key in enumerate(keys)
+    def _new_key(self, change: MembershipChange) -> SigningKey:
+        """The key that a hospital has after a change: its first one, when it joins as it is."""
+        who, changes = change.hospital, self._experiment.membership
+        if change.kind == "join" and who not in self._experiment.founders:
+            first = min(other.round for other in changes if other.hospital == who)
+            if change.round == first:
+                return SigningKey(self._streams.key("key", who))
+        return SigningKey(self._streams.key("key", who, change.kind, change.round))
+
+    def _returns(self, node: NodeId, after: int) -> bool:
+        """Whether a hospital is to join after a round."""
+        changes = self._experiment.membership
+        return any(c.kind == "join" and c.hospital == node and c.round > after for c in changes)
+
+    def _host(self, service: LedgerService) -> None:
+        """Give a node what runs its consensus cores, and a core if it votes from the start."""
+        node = service.node
+        group = Group(0, self.genesis.voters.ids)
+        core, build = None, None
+        if service.votes:
+            build = self._builder(node.id, group)
+            core = build()
+        host = ReplicaHost(
+            node,
+            core,
+            group.members,
+            self.spec.messages,
+            partial(self._execute, node.id, group),
+            self._record,
+            build,
+            None if core is None else self.watch_of(group).of(group.members.index(node.id)),
         )
-        initial = model_root(self._setting.initial) if params.federation.uses_own_apps else None
-        return Genesis(
-            name=params.name,
-            members=members,
-            replicas=replicas,
-            quorum=quorum,
-            task={
-                "name": params.name,
-                "initial_root": initial,
-                "rounds": params.federation.rounds,
-                "strategy": params.federation.strategy,
-                **self._protocol(),
-            },
+        self.hosts[node.id] = host
+        service.order = host.propose
+        service.stir = host.stir
+        service.on_settled = host.retire
+        service.on_step_back = host.end
+        service.on_epoch = partial(self._begin, service, host)
+
+    def _builder(self, node: NodeId, group: Group) -> Callable[[], Replica[Any]]:
+        members = group.members
+        return partial(
+            registry.build, members.index(node), len(members), self._experiment.consensus
         )
 
-    def _protocol(self) -> dict[str, Value]:
-        """What the task contract holds everybody to."""
-        ledger, federation = self._experiment.ledger, self._experiment.federation
-        known: dict[str, Value] = {"protocol": ledger.kind, "auditor": self._auditor}
-        privacy, data = self._experiment.privacy, self._experiment.data
-        if isinstance(privacy, DpSgdParams) and data is not None:
-            cap_e6 = None if privacy.cap is None else round(privacy.cap * MILLION)
-            unit = f"{data.kind}:{privacy.unit}"
-            known["privacy"] = {"unit": unit, "cap_e6": cap_e6}
-        if isinstance(ledger, CommitRevealLedger):
-            known["rule"] = described(rule_for(federation))
-            known["min_updates"] = federation.min_updates
-            known["deadlines"] = {
-                "commit_blocks": ledger.commit_blocks,
-                "commit_us": round(federation.round_deadline_s * US_PER_S),
-                "reveal_blocks": ledger.reveal_blocks,
-                "reveal_us": round(ledger.reveal_deadline_s * US_PER_S),
-            }
-        return known
-
-    def guarantee(self) -> str:
-        """Who stands behind the run's aggregates, in words."""
-        ledger = self._experiment.ledger
-        if not isinstance(ledger, CommitRevealLedger):
-            return "by the coordinator alone, over the updates that it chose"
-        if rule_for(self._experiment.federation) is None:
-            return "by the coordinator; replicas checked which updates went in, not the arithmetic"
-        return "in integers; a quorum of replicas recomputed each aggregate before it stood"
-
-    def evidence(self) -> list[str]:
-        """What the ledger holds against its members, one line each."""
-        return [
-            f"round {e.round}: {node_name(e.node, self._hospitals)}: {e.kind}"
-            for e in evidence(self.services[-1].copy)
-        ]
+    def _begin(self, service: LedgerService, host: ReplicaHost) -> None:
+        """A node has reached a new epoch: it votes in it, or it does not any more."""
+        node, epoch = service.node, service.copy.epoch
+        group = Group(epoch.number, epoch.voters.ids)
+        now, members = self._clock.now, len(group.members)
+        self._record(EpochBegan(now, node.id, epoch.number, epoch.since, members, service.votes))
+        if not service.votes:
+            host.end()
+            return
+        watch = self.watch_of(group).of(group.members.index(node.id))
+        execute = partial(self._execute, node.id, group)
+        host.begin(group, self._builder(node.id, group), execute, watch)
 
     def _copy(self, node: NodeId, store: BlockStore | None = None) -> LedgerCopy:
         kept = self._open_store(node) if store is None else store
@@ -180,49 +186,70 @@ class Ledgers:
             return self._copy(service.node.id)
         return self._copy(service.node.id, store)
 
-    def _connect(self, record: Callable[[Event], None]) -> None:
-        """Replicas get their core and their peers, followers their feeders."""
-        consensus, replicas = self._experiment.consensus, self.replicas
-        peers = range(replicas)
-        followers = range(replicas, len(self.services))
-        count = self.spec.tolerates(replicas) + 1
-        for service in self.services:
-            node = service.node
-            if node.id >= replicas:
-                service.follow(_feeders(node.id, replicas, count))
-                continue
-            fed = [f for f in followers if node.id in _feeders(f, replicas, count)]
-            service.serve([peer for peer in peers if peer != node.id], fed)
-            build = partial(registry.build, node.id, replicas, consensus)
-            host = ReplicaHost(
-                node,
-                build(),
-                peers,
-                self.spec.messages,
-                partial(self._execute, node.id),
-                record,
-                build,
-                self.watch.of(node.id),
-            )
-            self.hosts.append(host)
-            service.propose = host.propose
-            service.stir = host.stir
+    # ---- properties -----------------------------------------------------------------------------
 
-    def _execute(self, replica: NodeId, decision: Decide) -> Digest:
-        state = self.services[replica].execute(decision)
-        self.watch.executed(replica, decision, state, self.hosts[replica].core)
+    @property
+    def watches(self) -> list[Watch]:
+        """What holds the replicas to their protocol's properties, by epoch."""
+        return [self._watches[epoch] for epoch in sorted(self._watches)]
+
+    def watch_of(self, group: Group) -> Watch:
+        """The watch of an epoch; one that is new has seen every request that was ever made."""
+        watch = self._watches.get(group.epoch)
+        if watch is None:
+            experiment = self._experiment
+            watch = Watch(
+                experiment.consensus, group.members, experiment.faults, lambda: self._clock.now
+            )
+            for request in self._requests:
+                watch.submitted(request)
+            self._watches[group.epoch] = watch
+        return watch
+
+    def judge(self) -> None:
+        """Say what was violated so far; see `Watch.judge`."""
+        for watch in self.watches:
+            watch.judge()
+
+    def is_honest(self, node: NodeId) -> bool:
+        """Whether the fault schedule never makes a node's replica lie."""
+        return node not in liars(self._experiment.faults)
+
+    def _submitted(self, request: Request) -> None:
+        if self._experiment.membership:
+            self._requests.append(request)
+        for watch in self.watches:
+            watch.submitted(request)
+
+    def _execute(self, node: NodeId, group: Group, decision: Decide) -> Digest:
+        core = self.hosts[node].core
+        state = self.services[node].execute(decision)
+        self.watch_of(group).executed(group.members.index(node), decision, state, core)
         return state
+
+    # ---- words ----------------------------------------------------------------------------------
+
+    def guarantee(self) -> str:
+        """Who stands behind the run's aggregates, in words."""
+        ledger = self._experiment.ledger
+        if not isinstance(ledger, CommitRevealLedger):
+            return "by the coordinator alone, over the updates that it chose"
+        if rule_for(self._experiment.federation) is None:
+            return "by the coordinator; replicas checked which updates went in, not the arithmetic"
+        return "in integers; a quorum of replicas recomputed each aggregate before it stood"
+
+    def evidence(self) -> list[str]:
+        """What the ledger holds against its members, one line each."""
+        return [
+            f"round {e.round}: {node_name(e.node, self._hospitals)}: {e.kind}"
+            for e in evidence(self.services[-1].copy)
+        ]
 
     def residents(self, node: NodeId) -> list[Resident]:
         """What of this side lives on a node, for the fault schedule."""
-        return [self.services[node]]
+        return [self.services[node], *self._delegates[node : node + 1]]
 
     def close(self) -> None:
         """Close all stores."""
         for service in self.services:
             service.copy.store.close()
-
-
-def _feeders(follower: NodeId, replicas: int, count: int) -> list[NodeId]:
-    """The replicas that feed a follower: so many, spread evenly over the followers."""
-    return sorted((follower + k) % replicas for k in range(count))

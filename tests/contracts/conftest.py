@@ -36,16 +36,21 @@ class Bench:
     more: Mapping[str, Value] = field(default_factory=dict)
     """Further parameters of the task."""
     time_us: int = 0
+    hospitals: int = HOSPITALS
+    replicas: int = HOSPITALS
+    coordinator: int = COORDINATOR
+    quorums: tuple[int, ...] = ()
     sequence: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.keys = [SigningKey(bytes([i + 1]) * 32) for i in range(HOSPITALS + 2)]
+        self.keys = [SigningKey(bytes([i + 1]) * 32) for i in range(12)]
         members = tuple(
-            Member(i, "hospital" if i < HOSPITALS else "coordinator", self.keys[i].public.encoded)
-            for i in range(HOSPITALS + 1)
+            Member(i, "hospital" if i < self.hospitals else "coordinator", key.public.encoded)
+            for i, key in enumerate(self.keys)
+            if i in (*range(self.hospitals), self.coordinator)
         )
         parameters: dict[str, Value] = {"name": "t", "initial_root": self.initial, **self.more}
-        self.genesis = Genesis("t", members, HOSPITALS, 3, parameters)
+        self.genesis = Genesis("t", members, self.replicas, 3, parameters, self.quorums)
         self.copy = LedgerCopy(self.genesis, default_contracts(), MemoryStore(), 0)
 
     def do(self, sender: int, kind: str, body: Mapping[str, Value]) -> str:
@@ -122,7 +127,7 @@ class Bench:
     # ---- shortcuts ------------------------------------------------------------------------------
 
     def open(self, number: int = 1, **change: Value) -> str:
-        return self.do(COORDINATOR, "task.open", self.opening_body(number, **change))
+        return self.do(self.coordinator, "task.open", self.opening_body(number, **change))
 
     def commit(self, hospital: int, number: int = 1, **change: Value) -> str:
         return self.do(hospital, "task.commit", self.commit_body(hospital, number, **change))
@@ -152,7 +157,7 @@ class Bench:
         self, hospitals: tuple[int, ...] = (0, 2), number: int = 1, **change: Value
     ) -> str:
         body = self.aggregate_body(hospitals, number, **change)
-        return self.do(COORDINATOR, "task.aggregate", body)
+        return self.do(self.coordinator, "task.aggregate", body)
 
     def entries(self) -> dict[str, Value]:
         return dict(self.copy._state.items())

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from simulation.base.encoding import encode
 from simulation.contracts import default_contracts
-from simulation.contracts.membership import MembershipContract, last_sequence, sequence_key
+from simulation.contracts.members import last_sequence, sequence_key
+from simulation.contracts.membership import MembershipContract
 from simulation.ledger.block import Outcome
 from simulation.ledger.chain import MemoryStore
 from simulation.ledger.copy import LedgerCopy
