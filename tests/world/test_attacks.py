@@ -96,7 +96,7 @@ def test_an_equivocator_is_quarantined_on_signed_evidence(sealed):
 
 
 def test_a_withheld_update_costs_its_round_and_nobody_elses(sealed):
-    """Withholds after commit: the round goes on at the deadline of the reveals."""
+    """Withholds after commit: the round goes on at the deadline of the reveals (scenario 31)."""
     outcome = attacked(sealed, WithholdAttack(hospitals=(2,), until_round=1))
 
     assert [(e.accepted, e.rejected) for e in only(outcome, RoundClosed)] == [(3, 1), (4, 0)]
