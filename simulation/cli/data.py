@@ -112,6 +112,32 @@ def describe(
     return describe_data(what, path, hospitals, seed, json=json)
 
 
+@data_app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(help="Source, or configuration file (.yaml).", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder that is to be made.", show_default=False)
+    ],
+    hospital: Annotated[int, typer.Option("--hospital", help="Its number, from 0.")] = 0,
+    path: Annotated[
+        str | None, typer.Option("--path", help="Files of a source that reads one's own.")
+    ] = None,
+    hospitals: Annotated[
+        int | None, typer.Option("--hospitals", help="Hospitals of a cohort that is made.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed; the file's first, or 42.", min=0)
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Write a hospital's records as FHIR R4 (NDJSON), and say what survives the way back."""
+    from simulation.cli.data_export import export_data
+
+    return export_data(what, out, hospital, path, hospitals, seed, json=json)
+
+
 @data_app.command("path")
 def path_(
     kind: Annotated[str, typer.Argument(help="Source; the folder of all when left out.")] = "",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.cli.exits import DONE, emit
 
 if TYPE_CHECKING:
+    from simulation.base.rng import Streams
     from simulation.records.describe import Description, HospitalLine
+    from simulation.records.params import DataParams, PartitionParams
 
 _SHOWN = 40
 
@@ -23,8 +25,35 @@ def describe_data(
         DataError: when there is no such source or its records cannot be read.
         ConfigError: when the configuration is wrong.
     """
-    from simulation.base.rng import Streams
     from simulation.records.describe import describe
+
+    choice = chosen(what, path, hospitals, seed)
+    found = describe(choice.data, choice.partition, choice.hospitals, choice.streams)
+    if json:
+        emit(asdict(found))
+    else:
+        _show(found)
+    return DONE
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The records that a command is about."""
+
+    data: DataParams
+    partition: PartitionParams | None
+    hospitals: int | None
+    streams: Streams
+
+
+def chosen(what: str, path: str | None, hospitals: int | None, seed: int | None) -> Chosen:
+    """A source by its kind, or the records of a configuration file.
+
+    Raises:
+        DataError: when there is no such source, or it cannot be named by its kind alone.
+        ConfigError: when the configuration is wrong.
+    """
+    from simulation.base.rng import Streams
     from simulation.records.errors import DataError
 
     partition = None
@@ -39,13 +68,7 @@ def describe_data(
         seed = experiment.seeds[0] if seed is None else seed
     else:
         data = _params(what, path)
-    streams = Streams(42 if seed is None else seed)
-    found = describe(data, partition, hospitals, streams)
-    if json:
-        emit(asdict(found))
-    else:
-        _show(found)
-    return DONE
+    return Chosen(data, partition, hospitals, Streams(42 if seed is None else seed))
 
 
 def _params(kind: str, path: str | None) -> Any:

@@ -54,9 +54,12 @@ class _Coded:
         default_factory=list[tuple[int, int, int, int, int]]
     )
     values: list[float] = field(default_factory=list[float])
+    systems: dict[str, None] = field(default_factory=dict[str, None])
 
-    def number(self, code: str, display: str, unit: str = "") -> int:
+    def number(self, code: str, display: str, unit: str = "", system: str = "") -> int:
         """Position of a code, new or known."""
+        if system:
+            self.systems[system] = None
         if code not in self.codes:
             self.codes[code] = len(self.codes)
             self.displays.append(display)
@@ -69,7 +72,9 @@ class _Coded:
         return rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4]
 
     def book(self) -> Codebook:
-        return Codebook(tuple(self.codes), tuple(self.displays), self.system)
+        """The codes, of the one system that the records name, else of the usual one."""
+        system = next(iter(self.systems)) if len(self.systems) == 1 else self.system
+        return Codebook(tuple(self.codes), tuple(self.displays), system)
 
     def events(self) -> Events:
         return Events(*self.columns(), self.book())

@@ -131,7 +131,10 @@ def _text(file: Path) -> str:
         data = file.read_bytes()
         return (gzip.decompress(data) if file.suffix == ".gz" else data).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"data: {file.name}: is not UTF-8 text (byte {error.start})") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"data: {file.name} line {line}: is not UTF-8 text (byte {error.start})"
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"data: {file.name}: cannot be read ({error})") from error
 
@@ -152,18 +155,27 @@ def _parsed(text: str, file: Path, line: int | None) -> dict[str, Any]:
 
 
 def _valid(body: dict[str, Any], place: str, url: str = "") -> Resource:
+    kind, name = body.get("resourceType"), body.get("id", "without id")
+    if not isinstance(kind, str):
+        raise DataError(f"data: {place}, field resourceType: is missing or no text")
+    where = f"{place}, {kind}/{name}"
+    return Resource(validated(body, where), where, url)
+
+
+def validated(body: dict[str, Any], where: str) -> dict[str, Any]:
+    """The same resource.
+
+    Raises:
+        DataError: when it breaks a rule of FHIR R4; the message says where, field and rule.
+    """
     try:
         from fhir.resources.R4B import get_fhir_model_class
     except ModuleNotFoundError as error:
         raise DataError(
             "data: fhir needs a library that is not here; pip install 'wardchain[fhir]'"
         ) from error
-    kind, name = body.get("resourceType"), body.get("id", "without id")
-    if not isinstance(kind, str):
-        raise DataError(f"data: {place}, field resourceType: is missing or no text")
-    where = f"{place}, {kind}/{name}"
     try:
-        model: Any = get_fhir_model_class(kind)
+        model: Any = get_fhir_model_class(body["resourceType"])
     except (ValueError, KeyError, LookupError) as error:
         raise DataError(f"data: {where}, field resourceType: no resource of FHIR R4") from error
     empty = next(_nulls(body, ""), None)
@@ -173,7 +185,7 @@ def _valid(body: dict[str, Any], place: str, url: str = "") -> Resource:
         model.model_validate(body)
     except ValueError as error:
         raise DataError(f"data: {where}, {_rule(error)} (FHIR R4)") from error
-    return Resource(body, where, url)
+    return body
 
 
 def _nulls(part: object, path: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulation.base.rng import Streams
+from simulation.records.errors import DataError
 from simulation.records.files import SourceFile
 from simulation.records.table import Table
 from simulation.records.tables import Cohort
@@ -45,6 +46,8 @@ class Source:
     ``read`` then gives one worked example."""
     cohort: Callable[[Any], Cohort] | None = None
     """For a source of longitudinal records: its canonical tables, which ``read`` makes rows of."""
+    generate_cohort: Callable[[Any, int | None, Streams], Cohort] | None = None
+    """For a source that is made: the canonical tables that ``generate`` makes rows of."""
     files: tuple[SourceFile, ...] = ()
     """Its original files; none when it ships with the program."""
     most_auroc: float | None = None
@@ -57,3 +60,18 @@ class Source:
         if self.generate is None:
             return self.read(params)
         return self.generate(params, hospitals, streams)
+
+    def tables(self, params: Any, hospitals: int | None, streams: Streams) -> Cohort:
+        """Its canonical tables for a run: made for it, or read.
+
+        Raises:
+            DataError: when it knows no tables, only rows.
+        """
+        if self.generate_cohort is not None:
+            return self.generate_cohort(params, hospitals, streams)
+        if self.cohort is None:
+            raise DataError(
+                f"data: {self.kind} has rows, not records of patients over time; only sources such "
+                "as synthetic, fhir and synthea_csv have those"
+            )
+        return self.cohort(params)

@@ -52,7 +52,10 @@ def read_text(data: bytes, path: str, wanted: Sequence[str], delimiter: str = ",
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"data: {path} is not UTF-8 text (byte {error.start})") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"data: {path} line {line}: is not UTF-8 text (byte {error.start})"
+        ) from error
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -80,7 +83,8 @@ def read_text(data: bytes, path: str, wanted: Sequence[str], delimiter: str = ",
 def _place(header: list[str], name: str, path: str) -> int:
     if header.count(name) != 1:
         what = "no column" if name not in header else "more than one column"
-        raise DataError(f"data: {path} line 1: {what} {name!r}; it has {', '.join(header)}")
+        asked = "; is the delimiter right?" if len(header) == 1 else ""
+        raise DataError(f"data: {path} line 1: {what} {name!r}; it has {', '.join(header)}{asked}")
     return header.index(name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def _bytes(params: CsvParams) -> bytes:
                 f"data: {path} has SHA-256 {found}, the configuration expects {params.sha256}"
             )
         return gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"data: cannot read the table {path}: {error}") from error
 
 

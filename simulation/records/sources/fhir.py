@@ -13,18 +13,13 @@ from typing import Any
 from simulation.records.assemble import Assembly, minutes
 from simulation.records.errors import DataError
 from simulation.records.features import features_of
+from simulation.records.fhir_codes import ADMISSION_OF_PRIORITY, KIND_OF_CLASS, SYSTEM_OF
 from simulation.records.fhir_files import Resource, Resources, read_resources
 from simulation.records.longitudinal_params import FhirParams
 from simulation.records.source import Source
 from simulation.records.table import Table
 from simulation.records.tables import ADMISSIONS, ENCOUNTER_KINDS, NEVER, SEXES, Cohort
 
-_KINDS = {
-    **dict.fromkeys(("IMP", "ACUTE", "NONAC", "SS", "OBSENC"), "inpatient"),
-    **dict.fromkeys(("EMER",), "emergency"),
-    **dict.fromkeys(("AMB", "PRENC"), "ambulatory"),
-}
-"""HL7 v3-ActCode to `ENCOUNTER_KINDS`; what is not here is ``other`` (home health, virtual)."""
 _NO_HOSPITAL = "unstated"
 
 
@@ -65,15 +60,14 @@ def _encounter(into: Assembly, resources: Resources, given: Resource) -> None:
     end = _time(given, "period.end", period.get("end"), NEVER)
     code = given.body.get("class", {}).get("code", "")
     provider = _target(resources, given, "serviceProvider")
-    kind = _KINDS.get(code, "other")
-    emergency = ADMISSIONS.index("unknown")
+    priority = (given.body.get("priority", {}).get("coding") or [{}])[0].get("code", "")
     into.encounter(
         given.key,
         _subject(resources, given, "subject"),
         provider.body.get("name", provider.key) if provider else _NO_HOSPITAL,
         (start, end),
-        ENCOUNTER_KINDS.index(kind),
-        emergency,
+        ENCOUNTER_KINDS.index(KIND_OF_CLASS.get(code, "other")),
+        ADMISSIONS.index(ADMISSION_OF_PRIORITY.get(priority, "unknown")),
         given.where,
     )
 
@@ -81,10 +75,10 @@ def _encounter(into: Assembly, resources: Resources, given: Resource) -> None:
 def _condition(into: Assembly, resources: Resources, given: Resource) -> None:
     body, table = given.body, into.conditions
     start = body.get("recordedDate") or body.get("onsetDateTime")
-    code, display = _coding(given, "code")
+    code, display, system = _coding(given, "code")
     table.rows.append((
         *_places(into, resources, given),
-        table.number(code, display),
+        table.number(code, display, system=system),
         _time(given, "recordedDate", start),
         _time(given, "abatementDateTime", body.get("abatementDateTime"), NEVER),
     ))  # fmt: skip
@@ -99,8 +93,9 @@ def _observation(into: Assembly, resources: Resources, given: Resource) -> None:
     parts = [body] if "valueQuantity" in body or not body.get("component") else body["component"]
     for part in parts:
         quantity = part.get("valueQuantity", {})
-        code, display = _coding(given, "code", part)
-        number = table.number(code, display, quantity.get("code", quantity.get("unit", "")))
+        code, display, system = _coding(given, "code", part)
+        unit = quantity.get("code", quantity.get("unit", ""))
+        number = table.number(code, display, unit, system)
         table.rows.append((*places, number, time, time))
         table.values.append(float(quantity.get("value", "nan")))
 
@@ -113,11 +108,14 @@ def _medication(into: Assembly, resources: Resources, given: Resource) -> None:
         holder, field = _target(resources, given, "medicationReference"), "code"
     if holder is None:
         raise DataError(f"data: {given.where}, field medication: is needed to name the drug")
-    code, display = _coding(holder, field)
+    code, display, system = _coding(holder, field)
     start = _time(given, "authoredOn", body.get("authoredOn"))
-    # The request does not say when the drug was stopped, so it counts from its order on.
+    # A request without bounds does not say when the drug was stopped: it counts from then on.
+    dosage = (body.get("dosageInstruction") or [{}])[0]
+    bounds = dosage.get("timing", {}).get("repeat", {}).get("boundsPeriod", {})
+    end = _time(given, "dosageInstruction.timing.repeat.boundsPeriod.end", bounds.get("end"), NEVER)
     table.rows.append((
-        *_places(into, resources, given), table.number(code, display), start, NEVER
+        *_places(into, resources, given), table.number(code, display, system=system), start, end
     ))  # fmt: skip
 
 
@@ -159,14 +157,17 @@ def _target(resources: Resources, given: Resource, field: str) -> Resource | Non
     return resources.resolve(reference) if reference else None
 
 
-def _coding(given: Resource, field: str, part: dict[str, Any] | None = None) -> tuple[str, str]:
-    """Code and text of the first coding; the text alone where there is no coding."""
+def _coding(
+    given: Resource, field: str, part: dict[str, Any] | None = None
+) -> tuple[str, str, str]:
+    """Code, text and system of the first coding; the text alone where there is no coding."""
     concept = (part or given.body).get(field, {})
     first = (concept.get("coding") or [{}])[0]
     code = first.get("code") or concept.get("text")
     if not code:
         raise DataError(f"data: {given.where}, field {field}: needs a code or a text")
-    return code, concept.get("text") or first.get("display") or code
+    uri = str(first.get("system", ""))
+    return code, concept.get("text") or first.get("display") or code, SYSTEM_OF.get(uri, uri)
 
 
 def _time(given: Resource, field: str, text: object, absent: int | None = None) -> int:

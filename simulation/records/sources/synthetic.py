@@ -36,8 +36,12 @@ def generate(params: SyntheticParams, hospitals: int | None, streams: Streams) -
     Raises:
         DataError: when there is no hospital, or the cohort is too small to hold both labels.
     """
-    count = EXAMPLE_HOSPITALS if hospitals is None else hospitals
-    return features_of(cohort_of(params, count, streams), params)
+    return features_of(generate_cohort(params, hospitals, streams), params)
+
+
+def generate_cohort(params: SyntheticParams, hospitals: int | None, streams: Streams) -> Cohort:
+    """The tables of `generate`'s rows: of the example's number of hospitals where none is said."""
+    return cohort_of(params, EXAMPLE_HOSPITALS if hospitals is None else hospitals, streams)
 
 
 def cohort(params: SyntheticParams) -> Cohort:
@@ -60,4 +64,5 @@ SOURCE = Source(
     read=read,
     generate=generate,
     cohort=cohort,
+    generate_cohort=generate_cohort,
 )
