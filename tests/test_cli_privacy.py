@@ -43,8 +43,9 @@ def test_the_table_and_the_object_say_the_same(plan) -> None:
     for row in report["hospitals"]:
         cells = lines[f"hospital-0{row['hospital']}"]
         assert cells[1] == str(row["records"])
-        assert cells[6] == f"{row['epsilon']:.3f}"
-        assert cells[10] == f"{row['epsilon_one_more']:.3f}"
+        assert cells[2] == str(row["patients"])
+        assert cells[7] == f"{row['epsilon']:.3f}"
+        assert cells[11] == f"{row['epsilon_one_more']:.3f}"
     assert "not refused: no epsilon target" in out
     assert sum(line.startswith("warning: ") for line in out.splitlines()) == len(report["warnings"])
 
@@ -85,12 +86,65 @@ def test_an_audit_draws_the_claim_beside_the_bounds(
     for name, value in (
         ("claimed", report["claimed"]),
         ("one-run bound", report["one_run"]),
-        ("its ceiling", report["one_run_ceiling"]),
+        ("one-run ceiling", report["one_run_ceiling"]),
+        ("f-DP bound", report["f_dp"]),
+        ("f-DP ceiling", report["f_dp_ceiling"]),
         ("estimate", report["conformance"]),
     ):
         (line,) = [line for line in seen[0].splitlines() if line.strip().startswith(name + " ")]
         assert f"{value:.3f}" in line
     assert "does not prove it" in seen[0]
+
+
+def test_an_attack_says_what_was_seen_beside_the_claim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both attackers' advantage, and records read back with and without the noise; without privacy
+    the line says so, and never a number."""
+    small = ["--set", "model=logistic", "--set", "federation.rounds=1", "--shadows", "4"]
+    seen: list[str] = []
+    for extra in (["--set", SIGMA], ["--set", SIGMA, "--json"], ["--set", "privacy=none"]):
+        arguments = ["privacy", "attack", QUICKSTART, *small, *extra]
+        monkeypatch.setattr(sys, "argv", ["wardchain", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            guarded(app)
+        assert ended.value.code == 0
+        seen.append(capsys.readouterr().out)
+
+    report = json.loads(seen[1])
+    assert f"{report['membership']['lira_advantage']:.3f}" in seen[0]
+    assert f"epsilon {report['membership']['epsilon']:.3f}" in seen[0]
+    alone, noisy = report["inversion"][:2]
+    assert (alone["batch"], alone["sigma"], alone["read"]) == (1, 0.0, 1.0)
+    assert (noisy["batch"], noisy["read"]) == (1, 0.0)
+    assert "no privacy guarantee" in seen[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hospital", "7"], "--hospital: 7 is none of the 7 hospitals"),
+        (
+            ["--set", "privacy={kind: central, epsilon: 1}", "--set", "ledger=none", "--set",
+             "federation.min_updates=7"],
+            "privacy.kind: central does not let a hospital's own models out",
+        ),
+    ],
+)  # fmt: skip
+def test_an_attack_on_nothing_is_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    """Exit code 2 and one message."""
+    monkeypatch.setattr(sys, "argv", ["wardchain", "privacy", "attack", QUICKSTART, *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        guarded(app)
+
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

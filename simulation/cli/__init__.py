@@ -47,7 +47,7 @@ app.command(short_help="Draw a run's figures again.")(figures)
 app.command(short_help="Compare with closed forms and published numbers.")(validate)
 app.command(short_help="Run random fault schedules against a protocol.")(soak)
 app.command(short_help="Audit a privacy claim by training with canaries.")(audit)
-app.add_typer(privacy_app, name="privacy", short_help="Plan noise and budget of every hospital.")
+app.add_typer(privacy_app, name="privacy", short_help="Plan noise and budget; attack models.")
 app.add_typer(data_app, name="data", short_help="List, fetch and locate records.")
 
 

@@ -89,9 +89,9 @@ def _lines(found: AuditReport) -> list[str]:
     values = [
         ("claimed", found.claimed),
         ("one-run bound", found.one_run),
-        ("  its ceiling", found.one_run_ceiling),
+        ("one-run ceiling", found.one_run_ceiling),
         ("f-DP bound", found.f_dp),
-        ("  its ceiling", found.f_dp_ceiling),
+        ("f-DP ceiling", found.f_dp_ceiling),
         ("estimate", estimate),
     ]
     finite = [value for _, value in values if math.isfinite(value)]
@@ -105,7 +105,7 @@ def _lines(found: AuditReport) -> list[str]:
     ]
     for name, value in values:
         bar = "#" * (WIDTH + 1 if value * scale > WIDTH else round(value * scale))
-        lines.append(f"{name:<14} {value:8.3f}  {bar}")
+        lines.append(f"{name:<15} {value:8.3f}  {bar}")
     lines += [
         "",
         f"noise {found.sigma_seen:.4f}, planned {found.sigma_planned:.4f}",

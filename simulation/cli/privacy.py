@@ -9,15 +9,18 @@ import typer
 from simulation.base.ids import hospital_name
 from simulation.cli.exits import DONE, emit
 from simulation.cli.options import Config, Json, Seed, Set
+from simulation.cli.privacy_attack import attack
 
 if TYPE_CHECKING:
     from simulation.runs.privacy import HospitalPrivacy, PrivacyReport
 
 privacy_app = typer.Typer(
-    help="Privacy of a configuration: noise and budget of every hospital.",
+    help="Privacy of a configuration: what it spends, and what attacks see of it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+privacy_app.command()(attack)
 
 _COLUMNS = (
     "hospital", "records", "patients", "sigma", "sampling", "steps", "in all",

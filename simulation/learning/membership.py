@@ -32,7 +32,7 @@ from simulation.learning.engines.task import Task
 from simulation.learning.models import build_model, load_arrays, model_arrays
 from simulation.learning.params import DpSgdParams, ModelParams, NoPrivacy, TrainingParams
 from simulation.learning.privacy import plan
-from simulation.learning.records import Records
+from simulation.learning.records import Records, Rows
 from simulation.learning.train import Trainer
 from simulation.learning.units import units_of
 
@@ -67,19 +67,6 @@ class Membership:
         return asdict(self)
 
 
-@dataclass(frozen=True, eq=False)
-class _Half:
-    """Some of a hospital's rows to train on; satisfies `Records`."""
-
-    hospital: int
-    train_x: NDArray[np.float32]
-    train_y: NDArray[np.int64]
-    train_patient: NDArray[np.int64]
-    test_x: NDArray[np.float32]
-    test_y: NDArray[np.int64]
-    features: tuple[str, ...]
-
-
 def membership(
     records: Records,
     model: ModelParams,
@@ -110,7 +97,7 @@ def membership(
     planned = plan(privacy, training, max(1, units.count // 2), rounds) if private else None
     trainers = [
         Trainer(
-            _half(records, chosen, k), model, training, privacy, rounds, streams, planned=planned
+            Rows.of(records, chosen, k), model, training, privacy, rounds, streams, planned=planned
         )
         for k, chosen in enumerate(inside)
     ]
@@ -158,19 +145,6 @@ def _halves(units: int, shadows: int, streams: Streams) -> NDArray[np.bool_]:
     for unit in range(units):
         inside[rng.permutation(shadows)[: shadows // 2], unit] = True
     return inside
-
-
-def _half(records: Records, chosen: NDArray[np.bool_], number: int) -> _Half:
-    # A number of its own, for draws of its own.
-    return _Half(
-        number,
-        records.train_x[chosen],
-        records.train_y[chosen],
-        records.train_patient[chosen],
-        records.test_x,
-        records.test_y,
-        records.features,
-    )
 
 
 def _confidences(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,3 +46,31 @@ class Records(Protocol):
     def features(self) -> tuple[str, ...]:
         """Names of the inputs, in column order."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some of a hospital's rows; satisfies `Records`."""
+
+    hospital: int
+    train_x: NDArray[np.float32]
+    train_y: NDArray[np.int64]
+    train_patient: NDArray[np.int64]
+    test_x: NDArray[np.float32]
+    test_y: NDArray[np.int64]
+    features: tuple[str, ...]
+
+    @classmethod
+    def of(cls, records: Records, chosen: NDArray[Any], number: int | None = None) -> Rows:
+        """The training rows chosen, by number or mask; ``number`` makes it another hospital, with
+        draws of its own.
+        """
+        return cls(
+            records.hospital if number is None else number,
+            records.train_x[chosen],
+            records.train_y[chosen],
+            records.train_patient[chosen],
+            records.test_x,
+            records.test_y,
+            records.features,
+        )
