@@ -8,9 +8,15 @@ records, and what of them is protected), not to a task: what earlier tasks of th
 spent counts in full, since ε of independent tasks adds up.
 
 A claim above the cap is refused and the account is marked exhausted, which everybody can see; the
-round goes on without the hospital.
+round goes on without the hospital. Nothing is ever given back: what was reserved for a round stays
+on the account whatever becomes of the round.
 
-State: ``privacy/policy`` (from the genesis), ``privacy/account/<unit>/<hospital>``.
+Every reservation leaves an entry with the mechanism in full, so that anybody can compose the
+history again: hospital, round, σ, clipping norm, q, steps, δ, neighbour relation, unit, sampler,
+accountant and its version, ε before and after.
+
+State: ``privacy/policy`` (from the genesis), ``privacy/account/<unit>/<hospital>``,
+``privacy/entry/<unit>/<hospital>/<task>/<round>``.
 
 Source: the project's protocol, section 3. Sequential composition: Dwork & Roth 2014, Thm. 3.16.
 """
@@ -19,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from simulation.base.encoding import Value
 from simulation.base.ids import HospitalId
@@ -29,9 +36,11 @@ from simulation.ledger.state import Journal, Reader
 
 POLICY_KEY = "privacy/policy"
 
-_COUNTS = ("epsilon_e6", "sigma_e6", "sampling_e6", "steps")
-_NAMES = ("sampler", "accountant")
-_OPTIONAL = ("delta_e12",)
+_COUNTS = ("epsilon_e6", "delta_e12", "sigma_e6", "clip_e6", "sampling_e6", "steps")
+_NAMES = ("sampler", "accountant", "accountant_version", "neighbours", "unit")
+UNITS = ("record", "patient")
+"""What a claim may protect as one."""
+RESERVED, SPENT = "reserved", "spent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Account:
     """Whether a claim was refused at the cap."""
     task: str = ""
     """The current task, by name."""
+    round: int = 0
+    """The round of the last claim."""
 
 
 @dataclass(frozen=True)
@@ -91,32 +102,40 @@ def claim_of(value: Value) -> Mapping[str, Value] | None:
         return None
     if not isinstance(value, Mapping):
         raise Rejected("malformed")
-    required = {*_COUNTS, *_NAMES}
-    if not required <= set(value) <= required | set(_OPTIONAL):
+    if set(value) != {*_COUNTS, *_NAMES}:
         raise Rejected("malformed")
     for name in value:
         if name in _NAMES:
             text(value[name])
         else:
             natural(value[name])
+    if value["unit"] not in UNITS:
+        raise Rejected("malformed")
     return value
 
 
 def reserve(
-    state: Journal, task: str, hospital: HospitalId, claim: Mapping[str, Value] | None
+    state: Journal,
+    task: str,
+    number: int,
+    hospital: HospitalId,
+    claim: Mapping[str, Value] | None,
 ) -> None:
-    """Set aside what a commitment claims.
+    """Set aside what a commitment to round ``number`` claims, and write its entry.
 
     Raises:
         Recorded: ``budget-exceeded``; the account is marked exhausted.
-        Rejected: ``no-privacy-claim`` under a cap, ``privacy-falls`` for a claim below what the
-            task has already spent.
+        Rejected: ``no-privacy-claim`` under a cap, ``other-unit`` for a claim that protects
+            something else than the policy says, ``privacy-falls`` for one below what the task has
+            already spent.
     """
     unit, cap_e6 = policy(state)
     if claim is None:
         if cap_e6 is not None:
             raise Rejected("no-privacy-claim")
         return
+    if unit.rpartition(":")[2] != claim["unit"]:
+        raise Rejected("other-unit")
     wanted_e6 = natural(claim["epsilon_e6"])
     found = _for_task(account(state, hospital), task)
     if wanted_e6 < found.spent_e6:
@@ -124,15 +143,28 @@ def reserve(
     if cap_e6 is not None and found.earlier_e6 + wanted_e6 > cap_e6:
         _put(state, unit, hospital, replace(found, exhausted=True))
         raise Recorded("budget-exceeded")
-    _put(state, unit, hospital, replace(found, reserved_e6=wanted_e6))
+    _put(state, unit, hospital, replace(found, reserved_e6=wanted_e6, round=number))
+    entry: dict[str, Value] = {
+        **claim,
+        "hospital": hospital,
+        "round": number,
+        "before_e6": found.earlier_e6 + found.spent_e6,
+        "after_e6": found.earlier_e6 + wanted_e6,
+        "status": RESERVED,
+    }
+    state.put(entry_key(unit, hospital, task, number), entry)
 
 
 def spend(state: Journal, hospital: HospitalId) -> None:
     """Turn a reservation into spending: from now on the update may be out."""
     found = account(state, hospital)
     if found.reserved_e6 is not None:
+        unit = policy(state)[0]
         changed = replace(found, spent_e6=found.reserved_e6, reserved_e6=None)
-        _put(state, policy(state)[0], hospital, changed)
+        _put(state, unit, hospital, changed)
+        key = entry_key(unit, hospital, found.task, found.round)
+        entry = cast("Mapping[str, Value]", state.get(key))
+        state.put(key, {**entry, "status": SPENT})
 
 
 def account(state: Reader, hospital: HospitalId) -> Account:
@@ -144,8 +176,9 @@ def account(state: Reader, hospital: HospitalId) -> Account:
             "reserved_e6": None | int() as reserved,
             "exhausted": bool(exhausted),
             "task": str(task),
+            "round": int(number),
         }:
-            return Account(earlier, spent, reserved, exhausted, task)
+            return Account(earlier, spent, reserved, exhausted, task, number)
         case _:
             return Account()
 
@@ -164,6 +197,11 @@ def account_key(unit: str, hospital: HospitalId) -> str:
     return f"privacy/account/{unit}/{hospital:03d}"
 
 
+def entry_key(unit: str, hospital: HospitalId, task: str, number: int) -> str:
+    """Where the entry of a hospital's spend in a round is kept."""
+    return f"privacy/entry/{unit}/{hospital:03d}/{task}/{number}"
+
+
 def _for_task(found: Account, task: str) -> Account:
     """The account as a task meets it: what another task has spent is behind it."""
     if found.task in ("", task):
@@ -180,5 +218,6 @@ def _put(state: Journal, unit: str, hospital: HospitalId, changed: Account) -> N
             "reserved_e6": changed.reserved_e6,
             "exhausted": changed.exhausted,
             "task": changed.task,
+            "round": changed.round,
         },
     )

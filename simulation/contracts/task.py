@@ -167,7 +167,7 @@ def _commit(state: Journal, context: Context, body: Mapping[str, Value]) -> None
     if known.rule is not None and not 1 <= examples <= MAX_WEIGHT // len(current.eligible):
         raise Rejected("weight-out-of-range")
     try:
-        privacy.reserve(state, known.name, me, claim)
+        privacy.reserve(state, known.name, number, me, claim)
     except Recorded as refusal:
         state.put(decline_key(number, me), refusal.code)
         move_on(state, context, number)

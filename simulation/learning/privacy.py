@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from simulation.base.ids import HospitalId, hospital_name
@@ -28,6 +29,8 @@ SAMPLER = "poisson"
 """How batches are drawn; an account is valid for this sampler only."""
 ACCOUNTANT = "pld"
 """Which accountant gives the number of record."""
+NEIGHBOURS = "add-or-remove-one"
+"""Which data sets the guarantee does not tell apart."""
 GRID = 1e-3
 """Widest cells into which privacy losses are rounded; see `_grid`."""
 
@@ -86,11 +89,21 @@ class PrivacyPlan:
             "epsilon_e6": math.ceil(self.epsilon(history) * _PPM),
             "delta_e12": round(self.delta * 10**12),
             "sigma_e6": round(last.sigma * _PPM),
+            "clip_e6": round(self.max_grad_norm * _PPM),
             "sampling_e6": round(last.sampling_rate * _PPM),
             "steps": last.steps,
             "sampler": SAMPLER,
+            "neighbours": NEIGHBOURS,
+            "unit": self.unit,
             "accountant": ACCOUNTANT,
+            "accountant_version": _accountant_version(),
         }
+
+
+@lru_cache(maxsize=1)
+def _accountant_version() -> str:
+    """The release of the library that composes the losses."""
+    return f"dp-accounting {version('dp-accounting')}"
 
 
 def plan(

@@ -281,8 +281,9 @@ class Product:
     """The declared weight of the update."""
     claim: Mapping[str, int | str] | None
     """What the hospital declares about its privacy, in a ledger's whole numbers: ``epsilon_e6`` of
-    its whole history so far; of this update ``delta_e12``, ``sigma_e6``, ``sampling_e6``,
-    ``steps``, ``sampler``, ``accountant``. None without a guarantee."""
+    its whole history so far; of this update ``delta_e12``, ``sigma_e6``, ``clip_e6``,
+    ``sampling_e6``, ``steps``, ``sampler``, ``neighbours``, ``unit``, ``accountant`` and
+    ``accountant_version``. None without a guarantee."""
 
 
 class Job(Protocol):

@@ -15,6 +15,7 @@ from simulation.contracts.rules import described
 from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
 from simulation.learning.params import DpSgdParams
+from simulation.learning.trust import DistributedParams
 from simulation.ledger.genesis import Genesis, Member
 from simulation.nodes.params import CommitRevealLedger
 
@@ -67,8 +68,9 @@ def _protocol(experiment: Experiment, auditor: bytes | None) -> dict[str, Value]
     ledger, federation = experiment.ledger, experiment.federation
     known: dict[str, Value] = {"protocol": ledger.kind, "auditor": auditor}
     privacy, data = experiment.privacy, experiment.data
-    if isinstance(privacy, DpSgdParams) and data is not None:
-        cap_e6 = None if privacy.cap is None else round(privacy.cap * MILLION)
+    if isinstance(privacy, (DpSgdParams, DistributedParams)) and data is not None:
+        cap = privacy.cap if isinstance(privacy, DpSgdParams) else None
+        cap_e6 = None if cap is None else round(cap * MILLION)
         unit = f"{data.kind}:{privacy.unit}"
         known["privacy"] = {"unit": unit, "cap_e6": cap_e6}
     if isinstance(ledger, CommitRevealLedger):

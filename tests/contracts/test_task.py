@@ -30,8 +30,9 @@ def update_root(hospital: int) -> bytes:
 
 
 DP = {
-    "epsilon_e6": 1_000_000, "sigma_e6": 1, "sampling_e6": 1, "steps": 9,
-    "sampler": "poisson", "accountant": "prv",
+    "epsilon_e6": 1_000_000, "delta_e12": 10, "sigma_e6": 1, "clip_e6": 1, "sampling_e6": 1,
+    "steps": 9, "sampler": "poisson", "accountant": "prv", "accountant_version": "1",
+    "neighbours": "add-or-remove-one", "unit": "record",
 }  # fmt: skip
 
 
@@ -214,6 +215,7 @@ DP_DEFECTS = [
     {**DP, "sampler": "x" * 129},
     {**DP, "accountant": 1},
     {**DP, "delta_e12": None},
+    {**DP, "unit": "ward"},
     [],
     1,
 ]
@@ -241,12 +243,37 @@ def test_what_is_no_commitment(bench, change, code: str) -> None:
     assert task.commit_of(bench.copy, 1, 0) is None
 
 
-def test_a_privacy_claim_may_name_its_delta(bench) -> None:
-    """delta_e12 is optional."""
+@pytest.mark.parametrize(("protected", "code"), [("record", "other-unit"), ("patient", "ok")])
+def test_a_claim_protects_what_the_policy_says(make_bench, protected: str, code: str) -> None:
+    """The unit is a field of the claim, record or patient; budgets of the two do not mix."""
+    bench = make_bench(more={"privacy": {"unit": "breast:patient", "cap_e6": None}})
     bench.open()
 
-    assert bench.commit(0, dp={**DP, "delta_e12": 10_000_000}) == "ok"
-    assert task.commit_of(bench.copy, 1, 0).dp == {**DP, "delta_e12": 10_000_000}
+    assert bench.commit(0, dp={**DP, "unit": protected}) == code
+
+
+def test_every_spend_leaves_its_mechanism_on_the_ledger(make_bench) -> None:
+    """Hospital, round, sigma, C, q, steps, delta, neighbours, unit, sampler, accountant, version,
+    epsilon before and after; kept if the round aborts."""
+    bench = make_bench(more={"min_updates": 2})
+    key = privacy.entry_key("record", 0, "t", 1)
+    bench.open()
+    bench.commit(0, dp=DP)
+    assert bench.copy.get(key) == {
+        **DP, "hospital": 0, "round": 1, "before_e6": 0, "after_e6": 1_000_000,
+        "status": "reserved",
+    }  # fmt: skip
+    bench.decline(1)
+    bench.decline(2)
+    bench.reveal(0)
+    bench.aggregate(())
+    assert task.round(bench.copy, 1).status == "void"
+    bench.open(2)
+    bench.commit(0, 2, dp={**DP, "epsilon_e6": 1_500_000})
+
+    assert bench.copy.get(key)["status"] == "spent"
+    second = bench.copy.get(privacy.entry_key("record", 0, "t", 2))
+    assert (second["before_e6"], second["after_e6"]) == (1_000_000, 1_500_000)
 
 
 # ---- reveal -------------------------------------------------------------------------------------
@@ -670,16 +697,16 @@ def test_what_an_earlier_task_has_spent_counts(make_bench) -> None:
     """Keyed by hospital and data unit across tasks."""
     bench = make_bench(more=CAPPED)
     journal = Journal(bench.copy._state)
-    privacy.reserve(journal, "first", 0, claim(1.5))
+    privacy.reserve(journal, "first", 1, 0, claim(1.5))
     privacy.spend(journal, 0)
 
-    privacy.reserve(journal, "second", 0, claim(0.5))
+    privacy.reserve(journal, "second", 1, 0, claim(0.5))
     privacy.spend(journal, 0)
 
     account = privacy.account(journal, 0)
     assert (account.earlier_e6, account.spent_e6) == (1_500_000, 500_000)
     with pytest.raises(Recorded, match="budget-exceeded"):
-        privacy.reserve(journal, "second", 0, claim(0.500001))
+        privacy.reserve(journal, "second", 2, 0, claim(0.500001))
 
 
 # ---- commitments --------------------------------------------------------------------------------

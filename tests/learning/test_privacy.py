@@ -181,6 +181,9 @@ def test_the_ledger_entry_holds_the_mechanism_exactly_and_rounds_epsilon_up() ->
     assert read == made.release
     assert entry["sampler"] == "poisson"
     assert entry["accountant"] == "pld"
+    assert entry["accountant_version"].startswith("dp-accounting ")
+    assert (entry["clip_e6"], entry["unit"]) == (1_000_000, "record")
+    assert entry["neighbours"] == "add-or-remove-one"
     assert entry["delta_e12"] == 10_000_000
     assert 0 <= entry["epsilon_e6"] - made.epsilon(history) * 1e6 < 1
     assert all(isinstance(value, int | str) for value in entry.values())

@@ -19,7 +19,8 @@ from simulation.world import simulate
 
 COMMIT_FIELDS = {"round", "commitment", "base_root", "nbytes", "examples", "dp", "cid"}
 CLAIM_FIELDS = {
-    "epsilon_e6", "delta_e12", "sigma_e6", "sampling_e6", "steps", "sampler", "accountant",
+    "epsilon_e6", "delta_e12", "sigma_e6", "clip_e6", "sampling_e6", "steps", "sampler",
+    "neighbours", "unit", "accountant", "accountant_version",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 
 import cbor2
 import numpy as np
@@ -56,10 +57,13 @@ FIELDS = {
     },
 }
 CLAIM = {
-    "epsilon_e6", "delta_e12", "sigma_e6", "sampling_e6", "steps", "sampler", "accountant",
+    "epsilon_e6", "delta_e12", "sigma_e6", "clip_e6", "sampling_e6", "steps", "sampler",
+    "neighbours", "unit", "accountant", "accountant_version",
 }  # fmt: skip
-WORDS = {"poisson", "pld"}
-"""Of a privacy claim: how records were drawn, and whose arithmetic composed the rounds."""
+WORDS = {
+    "poisson", "pld", "add-or-remove-one", "record", f"dp-accounting {version('dp-accounting')}",
+}  # fmt: skip
+"""Of a privacy claim: how records were drawn, what is protected, and whose arithmetic it is."""
 CID = re.compile(r"b[a-z2-7]{58}")
 
 
