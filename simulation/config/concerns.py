@@ -19,7 +19,7 @@ from simulation.consensus.registry import PROTOCOLS
 from simulation.consensus.subjects import SUBJECTS
 from simulation.federation.params import OWN_CLIENT_APP
 from simulation.learning.engines.params import BatchedParams
-from simulation.learning.params import MlpParams
+from simulation.learning.params import AttentionParams, MlpParams
 from simulation.learning.trust import DpParams
 from simulation.nodes.faults import BehaveFault, CrashFault, RecoverFault
 from simulation.nodes.properties import liars
@@ -41,6 +41,8 @@ def _engine(experiment: Experiment) -> Iterator[str]:
         reason = "another ClientApp trains by itself"
     elif not isinstance(experiment.privacy, DpParams):
         reason = "it computes private training only"
+    elif isinstance(experiment.model, AttentionParams):
+        reason = "model.kind: attention is not made of layers one after the other"
     elif isinstance(experiment.model, MlpParams) and experiment.model.norm != "none":
         reason = f"model.norm: {experiment.model.norm} is no pointwise function"
     if reason:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from simulation.learning.params import LogisticParams, MlpParams, ModelParams
+from simulation.learning.params import (
+    AttentionParams,
+    LogisticParams,
+    MlpParams,
+    ModelParams,
+    ModuleParams,
+)
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
@@ -21,6 +30,10 @@ def build_model(params: ModelParams, inputs: int, seed: int) -> nn.Module:
 
     Takes float32 of shape (batch, inputs), gives logits of shape (batch, 1). The global generator
     is put back to where it was.
+
+    Raises:
+        ValueError: naming the field, when the inputs do not fit the model, or a model of the user's
+            own cannot be had or does not give one logit for each row.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -29,6 +42,10 @@ def build_model(params: ModelParams, inputs: int, seed: int) -> nn.Module:
                 return nn.Sequential(OrderedDict(output=nn.Linear(inputs, 1)))
             case MlpParams():
                 return _mlp(params, inputs)
+            case AttentionParams():
+                return Attention(params, inputs)
+            case ModuleParams():
+                return _foreign(params, inputs)
 
 
 def _mlp(params: MlpParams, inputs: int) -> nn.Module:
@@ -42,6 +59,81 @@ def _mlp(params: MlpParams, inputs: int) -> nn.Module:
         width = units
     layers["output"] = nn.Linear(width, 1)
     return nn.Sequential(layers)
+
+
+class Attention(nn.Module):
+    """Attention over the steps of a row; see `AttentionParams`.
+
+    Takes (batch, steps · inputs of a step), of which the last input of each step says with 1 that
+    there is one, and gives (batch, 1).
+    """
+
+    def __init__(self, params: AttentionParams, inputs: int) -> None:
+        super().__init__()
+        if inputs % params.steps or inputs // params.steps < 2:
+            raise ValueError(
+                f"model.steps: {inputs} inputs are not {params.steps} steps with an indicator "
+                f"each; use data.history: {params.steps}"
+            )
+        self.steps = params.steps
+        self.embed = nn.Linear(inputs // params.steps, params.width)
+        self.score = nn.Linear(params.width, 1)
+        self.output = nn.Linear(2 * params.width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of rows."""
+        steps = x.reshape(len(x), self.steps, self.embed.in_features)
+        embedded = torch.tanh(self.embed(steps))
+        # A step that is not there weighs nothing; the last one always is.
+        absent = steps[..., -1:] == 0
+        scores = self.score(embedded).masked_fill(absent, -1e9)
+        context = (torch.softmax(scores, dim=1) * embedded).sum(dim=1)
+        return self.output(torch.cat([context, embedded[:, -1]], dim=1))
+
+
+def _foreign(params: ModuleParams, inputs: int) -> nn.Module:
+    """A user's own model, tried on two rows."""
+    module_name, _, name = params.object.partition(":")
+    # A user's model lies beside the configuration, in the directory the command runs in.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        make = getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ValueError(
+            f"model.object: cannot import {module_name!r} ({error}); run the command in the "
+            "directory that holds the module"
+        ) from error
+    except AttributeError as error:
+        raise ValueError(f"model.object: {module_name!r} has no object {name!r}") from error
+    made = make(inputs) if callable(make) else make
+    if not isinstance(made, nn.Module):
+        raise ValueError(
+            f"model.object: {params.object} gives a {type(made).__name__}, not a torch.nn.Module; "
+            "name a function of the number of inputs that returns one"
+        )
+    _try(made, params.object, inputs)
+    return made
+
+
+def _try(module: nn.Module, reference: str, inputs: int) -> None:
+    was = module.training
+    module.eval()  # a trial must not move running statistics
+    try:
+        with torch.no_grad():
+            shape = tuple(module(torch.zeros(2, inputs)).shape)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"model.object: {reference} does not take float32 of shape (rows, {inputs}): {error}"
+        ) from error
+    finally:
+        module.train(was)
+    if shape != (2, 1):
+        raise ValueError(
+            f"model.object: {reference} gives shape {shape} for two rows; one logit for each row "
+            "is wanted, shape (2, 1)"
+        )
 
 
 def model_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:

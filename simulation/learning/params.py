@@ -42,7 +42,45 @@ class MlpParams:
             )
 
 
-ModelParams = Union[LogisticParams, MlpParams]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttentionParams:
+    """Attention over the encounters of a patient: linear layers, so that DP-SGD fits it.
+
+    Each step is embedded; its weight is a softmax over the steps that there are; the prediction is
+    linear in the weighted sum and the last step. Needs ``data.history`` with as many steps.
+    Source: Bahdanau, Cho & Bengio, ICLR 2015 (additive attention).
+    """
+
+    kind: Literal["attention"] = "attention"
+    """Names this model."""
+    steps: int = 8
+    """Encounters in a row of inputs; the same as ``data.history``."""
+    width: int = 16
+    """Units of the embedding of a step."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("width", self.width)):
+            if value < 1:
+                raise ValueError(f"{name}: must be at least 1, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleParams:
+    """A model of one's own: a function of the number of inputs that returns a PyTorch module."""
+
+    kind: Literal["module"] = "module"
+    """Names this model."""
+    object: str
+    """The function, as ``module:object``. It takes the number of inputs; its module takes float32
+    of shape (rows, inputs) and gives logits of shape (rows, 1)."""
+
+    def __post_init__(self) -> None:
+        module, _, name = self.object.partition(":")
+        if not module or not name:
+            raise ValueError(f"object: write it as module:object, got {self.object!r}")
+
+
+ModelParams = Union[LogisticParams, MlpParams, AttentionParams, ModuleParams]
 """Every model that a configuration may name."""
 
 
@@ -65,6 +103,10 @@ class TrainingParams:
     either."""
     local_steps: int | None = None
     """Batches in a round, the same for every hospital; instead of local_epochs."""
+    personal: Literal["none", "intercept"] = "none"
+    """What a hospital adapts to its own training records before it uses a model: nothing, or the
+    intercept, so that predicted and observed positives agree in number. It stays at the hospital
+    and is no part of any update, so it spends no privacy towards others."""
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < math.inf:

@@ -33,6 +33,7 @@ from simulation.learning.params import (
     PrivacyParams,
     TrainingParams,
 )
+from simulation.learning.personal import own_intercept
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
 from simulation.learning.tampering import HONEST, Rows, Tampering
@@ -164,11 +165,20 @@ class Trainer:
         return y, self.predict(arrays, x)
 
     def predict(self, arrays: Arrays, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """A model's probabilities of 1, shape (rows,), for inputs of shape (rows, features)."""
+        """A model's probabilities of 1, shape (rows,), for inputs of shape (rows, features).
+
+        With ``personal`` the hospital's own intercept is in them.
+        """
+        logits = self._logits(arrays, x)
+        if self.training.personal == "intercept":
+            shard = self.shard
+            logits = logits + own_intercept(self._logits(arrays, shard.train_x), shard.train_y)
+        return torch.sigmoid(torch.from_numpy(logits)).numpy()
+
+    def _logits(self, arrays: Arrays, x: NDArray[np.float32]) -> NDArray[np.float64]:
         load_arrays(self.module, arrays)
         with torch.no_grad():
-            logits = self.module(torch.from_numpy(x.copy())).squeeze(-1)
-        return torch.sigmoid(logits.double()).numpy()
+            return self.module(torch.from_numpy(x.copy())).squeeze(-1).double().numpy()
 
     def training_us(self, compute: ComputeParams) -> int:
         """Virtual duration of one round at this hospital, in microseconds."""

@@ -65,6 +65,10 @@ class RecordsParams(SplitParams):
     lookback_days: tuple[int, ...] = (180, 365)
     """Windows before the prediction, in days, in which earlier encounters are counted; the longest
     is also how far back a measured value is taken from."""
+    history: int = 1
+    """Encounters in a row, for ``model.kind: attention``: the patient's last ones at the hospital
+    up to the one that the outcome is asked of. Each has the row's inputs and an indicator; 1 leaves
+    rows as they are."""
     rare_share: float = 0.01
     """Columns and levels that fewer than this share of the training rows have are left out or
     folded into ``other``; with normalisation ``public`` and ``none`` all are kept, since counting
@@ -79,6 +83,8 @@ class RecordsParams(SplitParams):
             raise ValueError("index: index and outcome need at least one kind of encounter each")
         if self.horizon_days < 1:
             raise ValueError(f"horizon_days: must be at least 1, got {self.horizon_days}")
+        if self.history < 1:
+            raise ValueError(f"history: must be at least 1, got {self.history}")
         if not self.lookback_days or min(self.lookback_days) < 1:
             raise ValueError("lookback_days: needs at least one window, each of at least 1 day")
         if sorted(set(self.lookback_days)) != list(self.lookback_days):

@@ -6,7 +6,7 @@ Order matters: deal rows, split them, and only then compute statistics, on train
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simulation.base.digest import Digest
 from simulation.base.rng import Streams
 from simulation.records.base_params import RecordsParams
+from simulation.records.history import earlier_rows, names, sequences
 from simulation.records.leakage import alarms
 from simulation.records.oddities import what_is_odd
 from simulation.records.params import DataParams, Normalisation
@@ -45,6 +46,8 @@ def load(
     parts = deal(table, partition, hospitals, streams)
     sides, late = divide(table, parts, data, streams)
     recipe = (_fitted if table.columns else _scaled)(data, table, [s.train for s in sides])
+    if isinstance(data, RecordsParams) and data.history > 1:
+        recipe = _sequential(recipe, table, data.history)
     shards = tuple(
         _shard(hospital, part.name, table, side, recipe)
         for hospital, (part, side) in enumerate(zip(parts, sides, strict=True))
@@ -113,6 +116,17 @@ def _fitted(data: DataParams, table: Table, train: list[Index]) -> _Recipe:
 
     chosen = (_CHOSEN,) if data.normalisation in {"site", "pooled"} else ()
     return _Recipe(pipeline.features, encoder, pipeline.digest, chosen)
+
+
+def _sequential(recipe: _Recipe, table: Table, steps: int) -> _Recipe:
+    """The same recipe, for the last encounters of each row's patient in place of the row alone."""
+    earlier = earlier_rows(table, steps)
+
+    def encoder(own: Index) -> Encode:
+        encode = recipe.encoder(own)
+        return lambda rows: sequences(encode, rows, earlier)
+
+    return replace(recipe, features=names(recipe.features, steps), encoder=encoder)
 
 
 def _shard(hospital: int, name: str, table: Table, side: Sides, recipe: _Recipe) -> Shard:

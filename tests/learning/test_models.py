@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from simulation.base.rng import Streams
 from simulation.learning.models import build_model, load_arrays, model_arrays, parameter_count
-from simulation.learning.params import LogisticParams, MlpParams
+from simulation.learning.params import (
+    AttentionParams,
+    DpSgdParams,
+    LogisticParams,
+    MlpParams,
+    ModuleParams,
+    NoPrivacy,
+    TrainingParams,
+)
+from simulation.learning.personal import own_intercept
+from simulation.learning.train import Trainer
 
 
 def test_initialisation_is_that_of_pytorch_under_the_seed() -> None:
@@ -58,3 +72,129 @@ def test_arrays_are_copies_both_ways() -> None:
     load_arrays(module, arrays)
     arrays["output.weight"][:] = 9.0
     assert np.array_equal(model_arrays(module)["output.weight"], kept)
+
+
+# ---- sequences ----------------------------------------------------------------------------------
+
+
+def sequence(*steps: list[float]) -> torch.Tensor:
+    return torch.tensor([[value for step in steps for value in step]])
+
+
+def test_attention_gives_steps_that_are_not_there_no_weight() -> None:
+    """What stands where there is no encounter changes nothing."""
+    model = build_model(AttentionParams(steps=3, width=4), 9, seed=1)
+    here = [[0.5, -1.0, 1.0], [2.0, 0.3, 1.0]]
+    empty, rubbish = sequence([0, 0, 0], *here), sequence([9, -9, 0], *here)
+    assert torch.equal(model(empty), model(rubbish))
+    assert not torch.equal(model(empty), model(sequence([9, -9, 1], *here)))
+
+
+def test_attention_is_trained_privately_as_any_model(make_rows) -> None:
+    """Per-record gradients exist for every parameter, empty batches included."""
+    rows = make_rows(records=40, features=6)
+    privacy = DpSgdParams(noise_multiplier=1.0, delta=1e-4)
+    training = TrainingParams(batch_size=1, local_steps=20)  # some Poisson batches are empty
+    model = AttentionParams(steps=2, width=3)
+    trainer = Trainer(rows, model, training, privacy, 1, Streams(1))
+    start = model_arrays(build_model(model, 6, 0))
+    update = trainer.train(start, 1)
+    assert all(np.isfinite(array).all() for array in update.arrays.values())
+    assert all((update.arrays[name] != start[name]).any() for name in start)
+
+
+@pytest.mark.parametrize(("inputs", "steps"), [(9, 2), (4, 4)])
+def test_inputs_that_are_no_steps_are_refused(inputs: int, steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"model.steps: {inputs} inputs .* data.history: {steps}"):
+        build_model(AttentionParams(steps=steps), inputs, seed=1)
+
+
+# ---- a user's own -------------------------------------------------------------------------------
+
+
+def own_model(inputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 3), nn.Tanh(), nn.Linear(3, 1))
+
+
+def with_batch_norm(inputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+
+
+def two_logits(inputs: int) -> nn.Module:
+    return nn.Linear(inputs, 2)
+
+
+def no_model(inputs: int) -> int:
+    return inputs
+
+
+def other_inputs(inputs: int) -> nn.Module:
+    return nn.Linear(inputs + 1, 1)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The module of this file under a name that a configuration can give."""
+    monkeypatch.setitem(sys.modules, "my_models", sys.modules[__name__])
+
+
+def test_a_user_s_own_model_is_built_under_the_seed(here) -> None:
+    params = ModuleParams(object="my_models:own_model")
+    one, again, other = (model_arrays(build_model(params, 4, seed)) for seed in (1, 1, 2))
+    assert list(one) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert all(np.array_equal(one[name], again[name]) for name in one)
+    assert not np.array_equal(one["0.weight"], other["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("my_models:two_logits", r"shape \(2, 2\) for two rows"),
+        ("my_models:no_model", "gives a int, not a torch.nn.Module"),
+        ("my_models:other_inputs", r"does not take float32 of shape \(rows, 4\)"),
+        ("my_models:missing", "has no object 'missing'"),
+        ("no_such_module:x", "cannot import 'no_such_module'"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_the_remedy(here, reference: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"model.object: .*{message}"):
+        build_model(ModuleParams(object=reference), 4, seed=1)
+
+
+def test_batch_normalisation_is_refused_under_privacy_only(here, make_rows) -> None:
+    """It mixes records; without a guarantee that is the user's own affair."""
+    model = ModuleParams(object="my_models:with_batch_norm")
+    Trainer(make_rows(), model, TrainingParams(), NoPrivacy(), 1, Streams(1))
+    with pytest.raises(ValueError, match="BatchNorm1d, which mixes records"):
+        Trainer(
+            make_rows(), model, TrainingParams(),
+            DpSgdParams(noise_multiplier=1.0, delta=1e-4), 1, Streams(1),
+        )  # fmt: skip
+
+
+# ---- personal -----------------------------------------------------------------------------------
+
+
+def test_the_own_intercept_makes_predictions_add_up() -> None:
+    logits = np.linspace(-3, 1, 99)
+    labels = (np.arange(99) % 3 == 0).astype(np.int64)
+    moved = 1 / (1 + np.exp(-(logits + own_intercept(logits, labels))))
+    assert moved.mean() == pytest.approx(33.5 / 100)
+    assert np.isfinite(own_intercept(logits, np.zeros(99, dtype=np.int64)))
+
+
+def test_a_personal_intercept_stays_at_the_hospital(make_rows) -> None:
+    """The update is the same bytes with and without; ranks stay, calibration does not."""
+    rows = make_rows(records=60)
+    plain, personal = (
+        Trainer(rows, LogisticParams(), TrainingParams(personal=kind), NoPrivacy(), 1, Streams(1))
+        for kind in ("none", "intercept")
+    )
+    start = model_arrays(build_model(LogisticParams(), 3, 0))
+    start["output.bias"] += 3
+    one, other = plain.train(start, 1), personal.train(start, 1)
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
+    before, after = plain.scores(start, "train")[1], personal.scores(start, "train")[1]
+    assert (np.argsort(before) == np.argsort(after)).all()
+    assert after.mean() == pytest.approx(rows.train_y.mean(), abs=0.01)
+    assert before.mean() > after.mean() + 0.2
