@@ -64,7 +64,10 @@ def test_a_kind_may_stand_for_its_section(loaded: Callable[..., Experiment]) -> 
         ("model.hidden=[]", "model.hidden: needs at least one layer"),
         ("model.activation=rleu", 'one of relu, tanh, gelu, got "rleu"; did you mean relu?'),
         ("model={hidden: [8]}", "model.kind: is missing; choose one of logistic, mlp"),
-        ("model=[8]", "model: must be a section with kind: logistic | mlp, got [8]"),
+        (
+            "model=[8]",
+            "model: must be a section with kind: logistic | mlp | attention | module, got [8]",
+        ),
         ("model=null", "model: is missing; add it: What the hospitals train together"),
         ("training=3", "training: must be a section of 'key: value' lines, got 3"),
         ("network.latency.low_ms=1", "network.latency.kind: is missing; choose one of constant"),
