@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulation.base.rng import Streams
 from simulation.records.errors import DataError
@@ -178,3 +181,71 @@ def test_columns_that_say_nothing_are_refused() -> None:
         NumberInput(name="age", low=1, high=1)
     with pytest.raises(ValueError, match="levels: stage needs at least two"):
         LevelsInput(name="stage", levels=("I", "I"))
+
+
+# ---- damage -------------------------------------------------------------------------------------
+
+
+def test_a_wrong_separator_is_guessed_at(own: Any) -> None:
+    """One cell in the header: the message asks about the delimiter."""
+    with pytest.raises(DataError, match=r"line 1: no column 'age'.*is the delimiter right\?"):
+        read(own(delimiter=";"))
+
+
+def test_mixed_encodings_are_named_by_their_line(own: Any) -> None:
+    """Latin-1 in the middle of a file of UTF-8."""
+    params = own()
+    Path(params.path).write_bytes(TABLE.encode().replace(b"south,p3,,II", b"s\xfcd,p3,,II"))
+    with pytest.raises(DataError, match=r"own\.csv line 4: is not UTF-8 text \(byte \d+\)"):
+        read(params)
+
+
+@pytest.mark.parametrize("cut", [5, 20, -6])
+def test_a_truncated_or_damaged_gzip_is_one_error(own: Any, cut: int) -> None:
+    """Cut off at the end, or a byte turned over inside."""
+    params = own(name="own.csv.gz")
+    whole = Path(params.path).read_bytes()
+    Path(params.path).write_bytes(whole[:cut])
+    with pytest.raises(DataError, match="cannot read the table"):
+        read(params)
+    Path(params.path).write_bytes(whole[:30] + bytes([whole[30] ^ 255]) + whole[31:])
+    with pytest.raises(DataError, match=r"cannot read the table|is not UTF-8"):
+        read(params)
+
+
+def test_a_patient_who_is_there_twice_is_counted(own: Any) -> None:
+    """The same patient with the same values: usable, so a warning with count, line and handling."""
+    row = "north,p2,71.5,III,dead\n"
+    table = read(own(TABLE + row + row, patient="person"))
+    assert len(table.y) == 6
+    (note,) = table.notes
+    assert "2 rows repeat an earlier row of the same patient" in note
+    assert "the first on line 6); they are kept" in note
+    assert not read(own(TABLE + row)).notes, "without patients, equal rows may be two people"
+
+
+def test_times_and_subgroups_are_columns_of_the_table(own: Any) -> None:
+    """For a split by time and for metrics by group; a wrong date is named, many values refused."""
+    text = TABLE.replace("outcome\n", "outcome,seen\n").replace("alive\n", "alive,2020-05-01\n")
+    text = text.replace("dead\n", "dead,2021-02-03T04:05\n")
+    table = read(own(text, time="seen", subgroups=("clinic",)))
+    assert (table.time_min[1] - table.time_min[0]) == 278 * 1440 + 245
+    assert table.groups["clinic"].tolist() == ["north", "north", "south", "south"]
+    with pytest.raises(DataError, match="line 2, column seen: must be a date or time, ISO 8601"):
+        read(own(text.replace("2020-05-01", "1 May"), time="seen"))
+    many = "age,stage,outcome\n" + "".join(f"{20 + i},I,alive\n" for i in range(30))
+    with pytest.raises(DataError, match="column age: has 30 values, too many for subgroups"):
+        read(own(many, subgroups=("age",)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(at=st.integers(0, len(TABLE)), cut=st.integers(0, 6), put=st.binary(max_size=5))
+def test_no_damage_breaks_the_reader(own: Any, at: int, cut: int, put: bytes) -> None:
+    """Whatever bytes are put anywhere into a table, it is read or refused with a `DataError`."""
+    params = own(hospital="clinic", patient="person")
+    data = TABLE.encode()
+    Path(params.path).write_bytes(data[:at] + put + data[at + cut :])
+    with suppress(DataError):
+        table = read(params)
+        assert np.isfinite(table.x).all()
+        assert set(table.y.tolist()) <= {0, 1}

@@ -58,7 +58,24 @@ def read(params: CsvParams) -> Table:
         patient=patient,
         time_min=None if params.time is None else _times(text, params.time),
         groups={name: _group(text, name) for name in params.subgroups},
+        notes=() if params.patient is None else _repeated(text),
     )
+
+
+def _repeated(text: Text) -> tuple[str, ...]:
+    """Rows that say again what an earlier row of the same patient says: counted, and kept."""
+    seen: set[tuple[str, ...]] = set()
+    again: list[int] = []
+    for line, *cells in zip(text.lines.tolist(), *text.columns.values(), strict=True):
+        if tuple(cells) in seen:
+            again.append(line)
+        seen.add(tuple(cells))
+    note = (
+        f"data: {text.path}: {len(again)} rows repeat an earlier row of the same patient in every "
+        f"column that is read (the first on line {min(again, default=0)}); they are kept, and "
+        "count twice"
+    )
+    return (note,) if again else ()
 
 
 def _times(text: Text, column: str) -> Index:
