@@ -17,6 +17,7 @@ from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.federation.codec import examples_in, pack, unpack
 from simulation.federation.identity import SERVER_NODE, delivered, flower_node
+from simulation.federation.setting import acting_for
 from simulation.learning.globals import seeded_globals
 from simulation.nodes.messages import Order, Product
 from simulation.nodes.update_check import root_of
@@ -84,7 +85,7 @@ class FlowerLearner:
             group=str(order.round),
         )
         seed = self._streams.integer("client-app", self._hospital, order.number)
-        with seeded_globals(seed):
+        with seeded_globals(seed), acting_for(self._hospital):
             reply = self._app(message, self._context)
         if not reply.has_content():
             raise ClientAppError(f"the ClientApp replied with an error: {reply.error.reason}")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from simulation.base.ids import HospitalId
+from simulation.base.ids import HospitalId, hospital_name
 from simulation.base.tensors import Arrays
 from simulation.federation.params import FederationParams
 from simulation.learning.engines.task import Engine
@@ -19,6 +19,23 @@ from simulation.learning.privacy import PrivacyPlan
 from simulation.learning.train import Trainer
 
 TrainerOf = Callable[[HospitalId], Trainer]
+
+
+class IsolationError(RuntimeError):
+    """A hospital's code has asked for the records of another."""
+
+
+_acting: ContextVar[HospitalId | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting_for(hospital: HospitalId) -> Generator[None]:
+    """While the block runs, it is this hospital's code that runs: no other's records are given."""
+    token = _acting.set(hospital)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,8 @@ class Setting:
     initial: Arrays
     """The model that round 1 starts from."""
     trainer_of: TrainerOf
-    """The private learner of a hospital; each app instance asks for its own hospital only."""
+    """The private learner of a hospital, which alone holds its shard. Code that acts for a hospital
+    gets its own only; another's raises `IsolationError`."""
     engine: Engine | None = None
     """Who carries out the trainings; none when each hospital does when its result is needed."""
     central: PrivacyPlan | None = None
@@ -41,6 +59,20 @@ class Setting:
     """Patients with training records at several hospitals, and the most hospitals of one."""
     pool: Trainer | None = None
     """Who trains on all hospitals' records together; none in a federation."""
+
+    def __post_init__(self) -> None:
+        ask = self.trainer_of
+
+        def own(hospital: HospitalId) -> Trainer:
+            actor = _acting.get()
+            if actor is not None and actor != hospital:
+                raise IsolationError(
+                    f"{hospital_name(actor)} asks for the records of {hospital_name(hospital)}; "
+                    "they can be read by that hospital alone"
+                )
+            return ask(hospital)
+
+        object.__setattr__(self, "trainer_of", own)
 
     @property
     def learners(self) -> tuple[Trainer, ...]:
