@@ -86,7 +86,7 @@ def figure(table: Table) -> Figure:
     axes = drawing.add_axes((0.2, 0.34, 0.66, 0.4))
     style.heading(
         drawing,
-        "Readmission: federations of stand-ins reach the numbers of independent code",
+        "Readmission: federations of stand-ins, beside one model of all patients",
         "Diabetes-130, first stays, logistic regression, FedAvg on the ledger, no privacy",
     )
     places = list(dict.fromkeys(str(row["stand_in"]) for row in table))

@@ -88,7 +88,7 @@ def figure(table: Table) -> Figure:
     )  # fmt: skip
     style.heading(
         drawing,
-        "Stroke: hospitals together are as good as one model of all patients",
+        "Stroke: hospitals together, beside one model of all patients",
         "International Stroke Trial, logistic regression, FedAvg on the ledger, no privacy",
     )
     for axes, place in zip(grid[0], places, strict=True):
