@@ -7,7 +7,7 @@ aⱼσⱼ equal; then each σⱼ is 1/√h of what hospital j is protected by, f
 
 The protocol itself is an ideal functionality: nobody sees a single update. Its cost is a model.
 
-Sources: Bonawitz et al., CCS 2017, table 1 (cost: a hospital agrees on keys with all others and
+Sources: Bonawitz et al., CCS 2017 (cost: a hospital agrees on keys with all others and
 expands a mask of the model's size for each); Truex et al., "A Hybrid Approach to Privacy-Preserving
 Federated Learning", AISec 2019 (noise divided among the honest).
 """

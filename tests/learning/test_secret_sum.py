@@ -96,7 +96,7 @@ def test_when_nobody_is_left_it_is_refused() -> None:
 
 
 def test_the_cost_grows_with_hospitals_and_model() -> None:
-    """Bonawitz et al., table 1: a hospital computes O(n + mn) here and sends O(n + m)."""
+    """Bonawitz et al.: a hospital computes O(n + mn) here and sends O(n + m)."""
     small, wide, many = (
         secret_sum_cost(shared(), h, m) for h, m in ((10, 1_000), (10, 100_000), (100, 1_000))
     )

@@ -8,8 +8,8 @@ the training to be Gaussian, which composed DP-SGD nearly is (Dong et al., 2022)
 refutes a claim only together with that assumption, and shows more than the bound without it.
 
 Sources: Mahloujifar, Melis, Chaudhuri, "Auditing f-Differential Privacy in One Run", 2024, arXiv
-2410.22235, theorem 9 and algorithm 3; Dong, Roth, Su, "Gaussian Differential Privacy", JRSS B 84
-(2022), corollary 2.13.
+2410.22235 (the recursion, with fewer guesses than coins); Dong, Roth, Su, "Gaussian Differential
+Privacy", JRSS B 84 (2022), corollary 2.13.
 """
 
 from __future__ import annotations
