@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulation.base.keys import SigningKey
 from simulation.contracts import task
@@ -253,3 +257,131 @@ def test_seats_stay_taken(make_bench) -> None:
     assert bench.do(1, "membership.leave", {}) == "ok"
 
     assert committee(bench.copy) == Committee(1, (0, 2, 3, 4), 3)
+
+
+# ---- who may do what, when ----------------------------------------------------------------------
+
+WHO = {"replica": 0, "coordinator": 8, "newcomer": NEW, "stranger": 7}
+ACTIONS = ("register", "approve", "leave", "rotate", "revoke", "nothing")
+MEMBERS = ("replica", "coordinator")
+TOLD = {
+    "register": dict.fromkeys(MEMBERS, "already-member") | {"newcomer": "already-registered"},
+    "approve": {"replica": "ok", "coordinator": "not-a-replica"},
+    "leave": {"replica": "too-few-replicas", "coordinator": "wrong-role"},
+    "rotate": {"replica": "ok", "coordinator": "ok"},
+    "revoke": {"replica": "ok", "coordinator": "not-a-replica"},
+    "nothing": dict.fromkeys(MEMBERS, "unknown-kind"),
+}
+
+
+@pytest.mark.parametrize("phase", ["before", "open", "sealed", "revealed"])
+@pytest.mark.parametrize(("action", "who"), list(itertools.product(ACTIONS, WHO)))
+def test_the_authorisation_matrix(open_bench, phase: str, action: str, who: str) -> None:
+    """Every role x every transaction x every state of a round: the rest is rejected."""
+    bench, sender, new = open_bench, WHO[who], SigningKey(b"n" * 32).public.encoded
+    if phase != "before":
+        bench.play(phase)
+    register(bench)
+    bench.sequence[NEW] = 0
+    statement = possession(bench.genesis.chain_id, sender, new)
+    bodies = {
+        "register": {"key": key(bench, sender)},
+        "approve": {"member": NEW, "key": key(bench, NEW)},
+        "leave": {},
+        "rotate": {"key": new, "possession": SigningKey(b"n" * 32).sign(statement)},
+        "revoke": {"member": 1},
+        "nothing": {},
+    }
+    before = bench.entries()
+
+    code = bench.do(sender, f"membership.{action}", bodies[action])
+
+    told = TOLD[action].get(who, "not-member")
+    assert code == ("ok" if (action, who) == ("register", "stranger") else told)
+    if code != "ok":
+        after = bench.entries()
+        assert {k: v for k, v in after.items() if before.get(k) != v}.keys() <= {
+            sequence_key(sender)
+        }
+
+
+# ---- sequences of transactions ------------------------------------------------------------------
+
+VALUES = st.none() | st.integers(-2, 9) | st.binary(max_size=33) | st.sampled_from(["", "x"])
+BODIES = st.dictionaries(st.sampled_from(["key", "member", "possession", "x"]), VALUES)
+
+
+@given(st.sampled_from(ACTIONS), st.integers(0, 9), BODIES)
+def test_any_body_has_an_outcome(make_bench, action: str, sender: int, body) -> None:
+    """Arbitrary bodies give a typed rejection, never an exception or a change of state."""
+    bench = make_bench(coordinator=8, quorums=QUORUMS)
+    before = bench.entries()
+
+    code = bench.do(sender, f"membership.{action}", body)
+
+    changed = {k for k, v in bench.entries().items() if before.get(k) != v}
+    assert code == "ok" or changed <= {sequence_key(sender)}
+    assert code != "ok" or action == "revoke", "all else needs signatures, or more replicas"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([*ACTIONS[:5], "play", "replay"]), st.integers(0, 7), st.integers(0, 7)
+    ),
+    max_size=30,
+)
+
+
+def perform(bench, what: str, sender: int, other: int) -> None:
+    """One step by a member that knows its last number, whatever it is worth."""
+    bench.sequence[sender] = last_sequence(bench.copy, sender)
+    match what:
+        case "register":
+            bench.do(sender, "membership.register", {"key": key(bench, sender)})
+        case "approve":
+            body = {"member": other, "key": key(bench, other)}
+            bench.do(sender, "membership.approve", body)
+        case "leave":
+            bench.do(sender, "membership.leave", {})
+        case "rotate":
+            new = SigningKey(bytes([sender, other]) * 16)
+            if rotate(bench, sender, new) == "ok" and not task.status(bench.copy).is_open:
+                bench.keys[sender] = new
+        case "revoke":
+            bench.do(sender, "membership.revoke", {"member": other})
+        case "play":
+            now = task.status(bench.copy)
+            if now.is_open:
+                for hospital in task.round(bench.copy, now.round).eligible:
+                    bench.sequence[hospital] = last_sequence(bench.copy, hospital)
+                    bench.decline(hospital, now.round)
+                bench.aggregate((), now.round)
+            else:
+                bench.open(now.round + 1, eligible=list(hospitals(bench.copy)))
+        case _:
+            height = min(bench.copy.height, 1 + other)
+            payloads = bench.copy.block(height).transactions if height else ()
+            bench.copy.execute(payloads, view=0, proposer=0, time_us=0)
+
+
+@given(STEPS)
+def test_there_are_always_voters_whose_keys_are_members(make_bench, steps) -> None:
+    """After any transactions: epochs count by one, voters are members, and enough to certify."""
+    one, other = (make_bench(coordinator=8, quorums=QUORUMS) for _ in range(2))
+    for step in steps:
+        before = one.copy.epoch
+        perform(one, *step)
+        perform(other, *step)
+        now, voting = one.copy.epoch, committee(one.copy)
+        assert now == before or (now.number, now.since) == (
+            before.number + 1,
+            one.copy.height + 1,
+        )
+        assert len(voting.replicas) >= 4
+        assert voting.quorum == QUORUMS[len(voting.replicas) - 1]
+        assert set(hospitals(one.copy)) <= set(voting.replicas)
+        for replica, public in now.voters.replicas:
+            assert one.copy.get(member_key(replica))["key"] == public
+        assert len(set(now.voters.keys.values())) == len(voting.replicas)
+
+    assert one.copy.tip.digest == other.copy.tip.digest

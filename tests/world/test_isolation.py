@@ -13,7 +13,7 @@ from simulation.learning.params import DpSgdParams
 from simulation.ledger.transaction import SignedTransaction
 from simulation.network.network import Network
 from simulation.nodes.conduct import Conduct
-from simulation.nodes.messages import Order, Reply, Submit
+from simulation.nodes.messages import Order, SealedUpdate, Submit
 from simulation.records.load import load
 from simulation.world import simulate
 
@@ -110,7 +110,7 @@ def test_a_hospital_sends_the_update_its_digest_and_its_counts(experiment, feder
     """Nothing but the update, its digest and its declared counts reach the network."""
     private = dataclasses.replace(experiment, privacy=DpSgdParams(noise_multiplier=1.0))
     simulate(private, 1)
-    replies = [message for _, message in wire if isinstance(message, Reply)]
+    replies = [message for _, message in wire if isinstance(message, SealedUpdate)]
     rows = [len(shard.train_y) for shard in federation]
     for reply in replies:
         report = decode(reply.report)
