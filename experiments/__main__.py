@@ -55,6 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_INPUT
     print()
     print("\n".join(closing(outcomes, size)))
+    if options.report:
+        from experiments.report.page import write
+        from experiments.report.sweep import suite_page
+
+        print(f"\nreport: {write(suite_page(outcomes, size), out / 'report.html')}")
+    if options.crate:
+        from experiments.crate import suite_crate
+
+        try:
+            print(f"crate: {suite_crate(names, out / 'figures', options.crate)}")
+        except ConfigError as error:
+            _say(f"error: {error}")
+            return WRONG_INPUT
     return exit_code(outcomes)
 
 
@@ -146,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--update", action="store_true", help="make the new tables the reference; say why in Git"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="write one HTML page about all of it: report.html"
+    )
+    parser.add_argument(
+        "--crate", type=Path, metavar="DIR", help="export all results as an RO-Crate, into DIR"
     )
     parser.add_argument(
         "--write-readme",

@@ -62,6 +62,34 @@ def spread(column: str, values: Sequence[float], *name: str | int) -> dict[str, 
     return {column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """How two systems differ on the same seeds."""
+
+    difference: Estimate
+    """Second minus first, seed by seed."""
+    effect: float
+    """Mean difference in its own standard deviations (Cohen's d for pairs); 0 for equal pairs,
+    infinite when every pair differs by the same."""
+
+
+def paired(
+    first: Mapping[int, float], second: Mapping[int, float], *name: str | int
+) -> Paired | None:
+    """The difference of two systems over the seeds that both have; none when they share none.
+
+    Raises:
+        ValueError: for a value that is not finite.
+    """
+    seeds = sorted(first.keys() & second.keys())
+    if not seeds:
+        return None
+    found = estimate([second[seed] - first[seed] for seed in seeds], "paired", *name)
+    if found.sd > 0:
+        return Paired(found, found.mean / found.sd)
+    return Paired(found, math.copysign(math.inf, found.mean) if found.mean else 0.0)
+
+
 # ---- comparison with a reference ----------------------------------------------------------------
 
 

@@ -10,12 +10,14 @@ import typer
 
 from simulation.cli.audit import audit
 from simulation.cli.check import check
+from simulation.cli.compare import compare
 from simulation.cli.data import data_app
 from simulation.cli.exits import guarded
 from simulation.cli.explain import explain
 from simulation.cli.figures import figures
 from simulation.cli.privacy import privacy_app
 from simulation.cli.prove import prove
+from simulation.cli.report import report
 from simulation.cli.run import run
 from simulation.cli.soak import soak
 from simulation.cli.sweep import sweep
@@ -44,6 +46,8 @@ app.command(short_help="Prove what a run's ledger held at a key.")(prove)
 app.command(short_help="Explain a section or a parameter.")(explain)
 app.command(short_help="Print the events of a run.")(trace)
 app.command(short_help="Draw a run's figures again.")(figures)
+app.command(short_help="Show how two runs differ.")(compare)
+app.command(short_help="Write a page about a run or a sweep.")(report)
 app.command(short_help="Compare with closed forms and published numbers.")(validate)
 app.command(short_help="Run random fault schedules against a protocol.")(soak)
 app.command(short_help="Audit a privacy claim by training with canaries.")(audit)

@@ -30,6 +30,8 @@ class Manifest:
     """When, in UTC."""
     wall_s: float
     """How long the run took on this machine, in seconds."""
+    processor_s: float
+    """Processor time of the run's process, in seconds: what a busy machine does not lengthen."""
     virtual_us: int
     """How long it took on the simulation's clock, in microseconds."""
     trace_digest: str
