@@ -243,3 +243,55 @@ def test_a_run_beyond_what_is_survived_says_so_first_and_fails(
     assert "agreement at replica" in err
     assert len(list(tmp_path.rglob("FAILED"))) == 1
     assert not list(tmp_path.rglob("DONE"))
+
+
+def test_an_audit_becomes_a_page(wardchain: Command, small: Path, tmp_path: Path) -> None:
+    """`--report` writes HTML beside what is printed, and not into the run that it is about."""
+    page = tmp_path / "audit.html"
+
+    code, out, _ = wardchain("verify", str(small), "--report", str(page))
+
+    assert code == 0
+    assert "everything agrees" in out
+    assert "Everything agrees" in page.read_text(encoding="utf-8")
+    code, _, err = wardchain("verify", str(small), "--report", str(small / "audit.html"))
+    assert code == 2
+    assert "--report: " in err
+    assert not (small / "audit.html").exists()
+    code, _, err = wardchain("verify", str(small), "--report", str(tmp_path / "no" / "audit.html"))
+    assert code == 2
+    assert "cannot write" in err
+
+
+def test_a_drill_ends_in_a_finding(wardchain: Command, small: Path, tmp_path: Path) -> None:
+    """`tamper` makes a damaged copy, `verify` names the place, the original stays sound."""
+    copy = tmp_path / "copy"
+
+    code, out, _ = wardchain(
+        "tamper", str(small), "--kind", "object-altered", "--out", str(copy), "--json"
+    )
+
+    assert code == 0
+    done = json.loads(out)
+    code, out, _ = wardchain("verify", str(copy), "--json")
+    assert code == 3
+    assert json.loads(out)["findings"][0]["field"] in done["fields"]
+    assert wardchain("verify", str(small))[0] == 0
+
+
+def test_what_a_drill_cannot_do_is_one_message(
+    wardchain: Command, small: Path, tmp_path: Path
+) -> None:
+    """Wrong input: exit code 2, what and what to do, and nothing written."""
+    code, out, _ = wardchain("tamper", str(small), "--kind", "list")
+    assert code == 0
+    assert "ledger-bit" in out
+    for arguments, told in (
+        (["--kind", "moon", "--out", str(tmp_path / "x")], "is none of"),
+        (["--kind", "ledger-bit"], "--out: is missing"),
+        (["--kind", "ledger-bit", "--out", str(small)], "exists; choose a new folder"),
+    ):
+        code, _, err = wardchain("tamper", str(small), *arguments)
+        assert code == 2
+        assert told in err
+    assert not (tmp_path / "x").exists()

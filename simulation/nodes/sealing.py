@@ -43,8 +43,8 @@ class Opened:
     key: bytes
 
 
-Sealing_ = Generator[simpy.Event, Any, Sealed]
-Opening_ = Generator[simpy.Event, Any, Opened]
+SealingProcess = Generator[simpy.Event, Any, Sealed]
+OpeningProcess = Generator[simpy.Event, Any, Opened]
 
 
 class Sealing:
@@ -62,7 +62,7 @@ class Sealing:
         self._secrets = secrets
         self._auditor = auditor
 
-    def seal(self, number: int, model: bytes) -> Sealing_:
+    def seal(self, number: int, model: bytes) -> SealingProcess:
         """A model of this node's, of round ``number``, sealed for everybody who may read it."""
         if self._auditor is None:
             return Sealed(model, b"")
@@ -77,7 +77,7 @@ class Sealing:
         )  # fmt: skip
         return Sealed(envelope.encoded, key)
 
-    def open(self, number: int, owner: NodeId, data: bytes, wrapped: bytes = b"") -> Opening_:
+    def open(self, number: int, owner: NodeId, data: bytes, wrapped: bytes = b"") -> OpeningProcess:
         """The model in an object of ``owner``; ``wrapped`` is its key, had from somebody else.
 
         Raises:

@@ -11,6 +11,7 @@ Source: RFC 9180, sections 4, 5.1, 5.2 and 7.1.3.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -42,7 +43,7 @@ def derive_key_pair(material: bytes) -> tuple[bytes, bytes]:
 
 def public_of(secret: bytes) -> bytes:
     """The public key of a secret one."""
-    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+    return _private(secret).public_key().public_bytes_raw()
 
 
 def seal(public: bytes, message: bytes, context: bytes, material: bytes) -> bytes:
@@ -77,11 +78,18 @@ def unseal(secret: bytes, public: bytes, sealed: bytes, context: bytes) -> bytes
         raise HpkeError("not sealed for this key and context") from None
 
 
+@lru_cache(maxsize=512)
+def _private(secret: bytes) -> X25519PrivateKey:
+    # The library multiplies once more when it reads a key, as dear as the agreement itself; a
+    # member's key opens many objects, and an ephemeral one is asked for its public half first.
+    return X25519PrivateKey.from_private_bytes(secret)
+
+
 def _agree(secret: bytes, other: bytes, context: bytes) -> bytes:
     """``ExtractAndExpand`` of the Diffie-Hellman result (§4.1)."""
     try:
         peer = X25519PublicKey.from_public_bytes(other)
-        shared = X25519PrivateKey.from_private_bytes(secret).exchange(peer)
+        shared = _private(secret).exchange(peer)
     except ValueError as error:  # a wrong length, or a result of zeros (§7.1.4)
         raise HpkeError(f"no X25519 key: {error}") from None
     prk = _labeled_extract(_KEM_SUITE, b"", b"eae_prk", shared)

@@ -15,6 +15,7 @@ from simulation.network.network import Network
 from simulation.nodes.conduct import Conduct
 from simulation.nodes.messages import Order, SealedUpdate, Submit
 from simulation.records.load import load
+from simulation.vault.params import VaultParams
 from simulation.world import simulate
 
 COMMIT_FIELDS = {"round", "commitment", "base_root", "nbytes", "examples", "dp", "cid"}
@@ -22,6 +23,12 @@ CLAIM_FIELDS = {
     "epsilon_e6", "delta_e12", "sigma_e6", "clip_e6", "sampling_e6", "steps", "sampler",
     "neighbours", "unit", "accountant", "accountant_version",
 }  # fmt: skip
+
+
+@pytest.fixture
+def experiment(experiment):
+    """The small task without encryption, which could hide anything from these searches."""
+    return dataclasses.replace(experiment, vault=VaultParams(encryption="none"))
 
 
 @pytest.fixture
