@@ -104,12 +104,15 @@ def describe(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed; the file's first, or 42.", min=0)
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Folder to draw it into as well.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Hospitals, their sizes, label rates, gaps and drift, before anything is trained."""
     from simulation.cli.data_describe import describe_data
 
-    return describe_data(what, path, hospitals, seed, json=json)
+    return describe_data(what, path, hospitals, seed, figures, json=json)
 
 
 @data_app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.cli.exits import DONE, emit
+from simulation.cli.figures import data_drawer
 
 if TYPE_CHECKING:
     from simulation.base.rng import Streams
@@ -17,7 +18,13 @@ _SHOWN = 40
 
 
 def describe_data(
-    what: str, path: str | None, hospitals: int | None, seed: int | None, *, json: bool
+    what: str,
+    path: str | None,
+    hospitals: int | None,
+    seed: int | None,
+    figures: Path | None = None,
+    *,
+    json: bool,
 ) -> int:
     """Describe a source by its kind, or the records of a configuration file.
 
@@ -29,10 +36,13 @@ def describe_data(
 
     choice = chosen(what, path, hospitals, seed)
     found = describe(choice.data, choice.partition, choice.hospitals, choice.streams)
+    drawn = [] if figures is None else data_drawer()(asdict(found), figures)
     if json:
         emit(asdict(found))
     else:
         _show(found)
+        for file in drawn:
+            print(file)
     return DONE
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from simulation.cli.exits import DIFFERENCE, DONE, emit, note
 from simulation.cli.options import Json, Run
@@ -41,10 +42,23 @@ def drawer() -> Callable[[Path], Sequence[Path]]:
     Raises:
         ConfigError: when the experiments or the plotting library are not installed.
     """
+    return _drawing("run_figure", "draw_run")
+
+
+def data_drawer() -> Callable[[Mapping[str, Any], Path], Sequence[Path]]:
+    """What draws a description of records.
+
+    Raises:
+        ConfigError: when the experiments or the plotting library are not installed.
+    """
+    return _drawing("data_figure", "draw_data")
+
+
+def _drawing(module: str, name: str) -> Callable[..., Sequence[Path]]:
     from simulation.config.errors import ConfigError
 
     try:
-        return import_module("experiments.run_figure").draw_run
+        return getattr(import_module(f"experiments.{module}"), name)
     except ImportError as error:
         raise ConfigError(
             f"figures need the folder experiments/ of a clone and matplotlib ({error}); "

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from experiments.data_figure import data_figure
 from simulation.base.rng import Streams
 from simulation.cli.data import describe, fetch, list_
 from simulation.records.ceiling import ceiling
@@ -95,6 +96,23 @@ def test_a_configuration_is_described_as_it_is_dealt(capsys: pytest.CaptureFixtu
     assert report["everybody"]["rows"] == 569
     assert report["everybody"]["missing"] == 0
     assert report["ceiling_auroc"] is None
+
+
+def test_a_description_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sizes, label rates, gaps and, where rows have a time, drift: a panel each."""
+    quickstart = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+    describe(str(quickstart), figures=tmp_path / "drawn")
+    shown = capsys.readouterr().out.splitlines()
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert names == ["data.pdf", "data.png", "data.svg"]
+    assert all(str(tmp_path / "drawn" / name) in shown for name in names)
+    line = {"name": "a", "rows": 9, "positive": 0.2, "missing": 0.1, "early": 0.1, "late": 0.3}
+    found = {"kind": "k", "title": "t", "hospitals": [line], "everybody": line}
+    assert len(data_figure({**found, "from_day": None, "until_day": None}).axes) == 3
+    timed = data_figure({**found, "from_day": "2015-01-01", "until_day": "2019-12-31"})
+    assert len(timed.axes) == 4
+    (bar,) = timed.axes[0].patches
+    assert bar.get_width() == 9
 
 
 def test_a_source_that_needs_more_says_what(capsys: pytest.CaptureFixture[str]) -> None:
