@@ -77,6 +77,7 @@ def test_a_run_is_watched_and_summarised(wardchain: Command, tmp_path: Path) -> 
     place = next(tmp_path.glob("small/*/seed-42"))
     assert f"  directory  {place}" in lines
     assert f"  wardchain verify {place}" in lines
+    assert "  privacy    no privacy guarantee: privacy: none" in lines
     assert "INFO" not in err
     assert "flwr" not in err
 

@@ -106,10 +106,12 @@ def _draw(folder: Path) -> None:
 
 def _report(experiment: Experiment, results: list[Result], code: int) -> dict[str, Any]:
     from simulation.config.dump import config_hash
+    from simulation.runs.privacy import no_guarantee
 
     return {
         "name": experiment.name,
         "config_hash": config_hash(experiment),
+        "no_privacy_guarantee": no_guarantee(experiment),
         "runs": [_run_report(result) for result in results],
         "exit_code": code,
     }
@@ -152,9 +154,11 @@ def _figures(directory: Path) -> list[Path]:
 def _close(
     config: Path, overrides: list[str], experiment: Experiment, results: list[Result]
 ) -> None:
+    from simulation.runs.privacy import no_guarantee
+
     print()
     for result in results:
-        _print_result(result)
+        _print_result(result, no_guarantee(experiment))
     good = [result for result in results if result.failure is None]
     program = _program()
     command = shlex.join([program, "run", str(config), *(_set(overrides))])
@@ -184,7 +188,7 @@ def _set(overrides: list[str]) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
 
 
-def _print_result(result: Result) -> None:
+def _print_result(result: Result, unprotected: str | None) -> None:
     from simulation.runs.manifest import read_manifest
 
     manifest = read_manifest(result.directory)
@@ -200,7 +204,9 @@ def _print_result(result: Result) -> None:
         print(f"  latency    {_latency(final)}")
     else:
         print(f"  model      {_quality(final) or 'not measured'}")
-    for label, text in _costs(result.directory):
+    if unprotected is not None:
+        print(f"  privacy    {unprotected}")
+    for label, text in _costs(result.directory, claims=unprotected is None):
         print(f"  {label:<10} {text}")
     print(f"  wall time  {manifest['wall_s']:.1f} s")
     print(f"  trace      {manifest['trace_digest']}")
@@ -231,8 +237,8 @@ def _latency(final: dict[str, float]) -> str:
     )
 
 
-def _costs(directory: Path) -> list[tuple[str, str]]:
-    """ε and consensus latency of a finished run, from its trace."""
+def _costs(directory: Path, claims: bool) -> list[tuple[str, str]]:
+    """ε, where one is claimed, and consensus latency of a finished run, from its trace."""
     from simulation.cli.progress import percentile
     from simulation.runs.artifacts import read_trace
 
@@ -243,7 +249,7 @@ def _costs(directory: Path) -> list[tuple[str, str]]:
         elif row["event"] == "transaction_executed":
             latencies.append(row["latency_us"])
     found: list[tuple[str, str]] = []
-    if epsilon:
+    if epsilon and claims:
         found.append(("privacy", f"epsilon {epsilon:.3f} at the hospital that spent most"))
     p50, p99 = percentile(latencies, 50), percentile(latencies, 99)
     if p50 is not None and p99 is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simulation.base.ids import hospital_name
 from simulation.config.experiment import Experiment
 from simulation.federation.params import OWN_CLIENT_APP
+from simulation.learning.params import NoPrivacy
 from simulation.learning.trust import DistributedParams, DpParams
 
 if TYPE_CHECKING:
@@ -81,6 +82,18 @@ class PrivacyReport:
         return asdict(self)
 
 
+def no_guarantee(experiment: Experiment) -> str | None:
+    """Why a run that learns protects nobody, in words; none when it does protect.
+
+    What a ClientApp of somebody else declares is its own word, which nothing here stands for.
+    """
+    if not experiment.learns or not isinstance(experiment.privacy, NoPrivacy):
+        return None
+    own = experiment.federation.client_app == OWN_CLIENT_APP
+    reason = "privacy: none" if own else "the ClientApp is not the program's own"
+    return f"no privacy guarantee: {reason}"
+
+
 def privacy_report(experiment: Experiment, setting: Setting) -> PrivacyReport:
     """The report for one seed, whose trainers ``setting`` holds."""
     privacy = experiment.privacy
@@ -88,11 +101,9 @@ def privacy_report(experiment: Experiment, setting: Setting) -> PrivacyReport:
     if setting.central is not None:
         return _central(setting.central, setting)
     if not isinstance(privacy, DpParams):
-        own = experiment.federation.client_app == OWN_CLIENT_APP
-        reason = "privacy: none" if own else "the ClientApp is not the program's own"
-        return PrivacyReport(
-            False, rounds, None, None, None, False, (), (f"no privacy guarantee: {reason}",)
-        )
+        unprotected = no_guarantee(experiment)
+        assert unprotected is not None, "no other kind is left"
+        return PrivacyReport(False, rounds, None, None, None, False, (), (unprotected,))
     rows: list[HospitalPrivacy] = []
     for trainer in setting.learners:
         assert trainer.plan is not None, "every trainer plans under dp_sgd"

@@ -12,7 +12,7 @@ from simulation.config.load import load
 from simulation.learning.params import NoPrivacy
 from simulation.learning.privacy import epsilon
 from simulation.learning.update import Spend
-from simulation.runs.privacy import privacy_report
+from simulation.runs.privacy import no_guarantee, privacy_report
 from simulation.world import make_setting
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
@@ -90,6 +90,19 @@ def test_no_privacy_is_never_labelled_private() -> None:
     assert not report.private
     assert report.epsilon is None
     assert report.warnings == ("no privacy guarantee: privacy: none",)
+
+
+def test_a_users_own_app_is_never_silently_labelled_private() -> None:
+    """Whatever it declares, the report says that there is no guarantee, and why."""
+    app = "federation.client_app=tests.world.foreign_apps:client_app"
+    experiment = load(QUICKSTART, ["privacy=none", app])
+
+    report = privacy_report(experiment, make_setting(experiment, 42))
+
+    assert not report.private
+    assert report.warnings == ("no privacy guarantee: the ClientApp is not the program's own",)
+    assert no_guarantee(experiment) == report.warnings[0]
+    assert no_guarantee(load(QUICKSTART)) is None
 
 
 COHORT = [
