@@ -86,7 +86,7 @@ def figure(table: Table) -> Figure:
     )
     left.axhline(1, color=style.INK, linewidth=0.6)
     left.annotate(
-        "real time", (hospitals[0], 1), xytext=(0, 2), textcoords="offset points", fontsize=6.5,
+        "real time", (hospitals[-2], 1), xytext=(0, 2), textcoords="offset points", fontsize=6.5,
         color=style.MUTED,
     )  # fmt: skip
     for axes, title in (
@@ -95,6 +95,7 @@ def figure(table: Table) -> Figure:
         axes.set_title(title)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        style.plain_log(axes.yaxis)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(hospitals, [str(n) for n in hospitals])
         axes.set_xlabel("hospitals n")

@@ -16,7 +16,9 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 COLUMN_IN = 3.5
 """Width of one column, in inches."""
@@ -171,6 +173,13 @@ def label_ends(
             fontsize=size,
             annotation_clip=False,
         )
+
+
+def plain_log(axis: Axis) -> None:
+    """A logarithmic axis whose ticks are written as plain numbers: 1, 2 and 5 of each decade."""
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def arms(rows: Sequence[Mapping[str, Any]], y: str, scale: float = 1) -> list[list[float]]:

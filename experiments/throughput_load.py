@@ -1,8 +1,8 @@
 """Committed against offered load: where PBFT saturates, and what batches change.
 
 At most ``pipeline`` batches are under way at once, so no more than pipeline × batch / (time from
-proposal to decision) requests per second can be decided: that is the thin line. The time is the
-latency at the lowest load, less half the age at which a batch is closed.
+proposal to decision) requests per second can be decided: that is the thin line. The client is at
+the primary, so that the time is the latency at the lowest load, less the wait for a full batch.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _ceiling(row: dict[str, Any], rows: Table) -> float:
     """Requests per second that fit through the pipeline, from the latency at the lowest load."""
     same = [r for r in rows if r["hospitals"] == row["hospitals"] and r["batch"] == row["batch"]]
     idle: Any = min(same, key=lambda r: r["offered_per_s"])
-    waits_ms = AGE_MS / 2 if row["batch"] > 1 else 0.0
+    waits_ms = AGE_MS if row["batch"] > 1 else 0.0
     return PIPELINE * row["batch"] * 1000 / (idle["latency_ms"] - waits_ms)
 
 
@@ -113,6 +113,7 @@ def figure(table: Table) -> Figure:
         axes.set_title(title)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        style.plain_log(axes.yaxis)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
         axes.set_xlabel("offered (requests per second)")

@@ -69,7 +69,7 @@ def verdict(table: Table) -> Verdict:
 
 def figure(table: Table) -> Figure:
     """Relative differences, a line for each quantity."""
-    drawing = Figure(figsize=(style.PAGE_IN, 0.9 + 0.145 * len(table)))
+    drawing = Figure(figsize=(style.PAGE_IN, 0.9 + 0.145 * max(12, len(table))))
     height = drawing.get_figheight()
     axes = drawing.subplots(
         gridspec_kw={"left": 0.36, "right": 0.97, "bottom": 0.72 / height, "top": 1 - 0.42 / height}

@@ -80,6 +80,7 @@ def _run(
     if simulate is _world:
         # Importing its libraries takes seconds, which are no part of the first run.
         import_module("simulation.world")
+        import_module("pyarrow.parquet")
     started, clock, processor = datetime.now(UTC), time.monotonic(), time.process_time()
     # The run's own recorder is lost with an exception; this keeps what had happened until then.
     seen: list[Event] = []
