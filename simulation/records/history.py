@@ -59,7 +59,8 @@ def sequences(
     seen = wanted != NOBODY
     known, place = np.unique(wanted[seen], return_inverse=True)
     inputs = encode(known)
-    found = np.zeros((*wanted.shape, inputs.shape[1] + 1), dtype=np.float32)
+    steps, width = wanted.shape[1], inputs.shape[1] + 1
+    found = np.zeros((len(rows), steps, width), dtype=np.float32)
     found[seen, :-1] = inputs[place]
     found[seen, -1] = 1.0
-    return found.reshape(len(rows), wanted.shape[1] * found.shape[2])
+    return found.reshape(len(rows), steps * width)
