@@ -192,7 +192,7 @@ def test_broken_files_are_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.ndjson\.gz: cannot be read"):
         fhir.cohort(params)
     (tmp_path / "a.ndjson.gz").write_bytes(gzip.compress("ü".encode("latin-1")))
-    with pytest.raises(DataError, match=r"a\.ndjson\.gz: is not UTF-8 text \(byte 0\)"):
+    with pytest.raises(DataError, match=r"a\.ndjson\.gz line 1: is not UTF-8 text \(byte 0\)"):
         fhir.cohort(params)
 
 
