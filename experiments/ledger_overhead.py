@@ -102,7 +102,7 @@ def figure(table: Table) -> Figure:
     drawing = Figure(figsize=(style.PAGE_IN, 3.1))
     panels = drawing.subplots(
         1, 2,
-        gridspec_kw={"left": 0.07, "right": 0.985, "bottom": 0.36, "top": 0.76, "wspace": 0.16},
+        gridspec_kw={"left": 0.07, "right": 0.985, "bottom": 0.37, "top": 0.76, "wspace": 0.16},
     )  # fmt: skip
     style.heading(
         drawing,
@@ -147,7 +147,7 @@ def _draw_bars(axes: Axes, table: Table, tasks: Sequence[str]) -> None:
             ticks.append(x)
             names.append(name)
         axes.text(
-            place, -0.34, task, transform=axes.get_xaxis_transform(), ha="center", va="top",
+            place, -0.4, task, transform=axes.get_xaxis_transform(), ha="center", va="top",
             fontsize=7, fontweight="bold",
         )  # fmt: skip
-    axes.set_xticks(ticks, names, rotation=30, ha="right", fontsize=6)
+    axes.set_xticks(ticks, names, rotation=25, ha="right", rotation_mode="anchor", fontsize=6)
