@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.statistics import Mismatch, compare, estimate
+from experiments.statistics import Mismatch, compare, estimate, paired
 
 KEYS = ("metric", "round")
 FINITE = st.floats(-1e6, 1e6)
@@ -95,7 +95,8 @@ def test_floats_may_differ_by_the_tolerance_of_their_row(
 def test_a_difference_names_expected_got_and_tolerance() -> None:
     """The message says where, what was expected, what was found, and the tolerance."""
     (found,) = compare(rows(), rows(mean=0.85), KEYS, {"auroc": 0.01})
-    assert found == Mismatch("metric auroc, round 2, mean", "0.8", "0.85", "0.01")
+    keys = (("metric", "auroc"), ("round", 2))
+    assert found == Mismatch("metric auroc, round 2, mean", "0.8", "0.85", "0.01", keys)
     assert str(found) == "metric auroc, round 2, mean: expected 0.8, got 0.85, tolerance 0.01"
 
 
@@ -125,3 +126,26 @@ def test_rows_that_share_their_keys_are_refused() -> None:
     """Otherwise one of them would never be compared."""
     with pytest.raises(ValueError, match="share their metric, round"):
         compare([*rows(), *rows()], rows(), KEYS, {})
+
+
+def test_the_columns_of_a_wide_table_have_their_own_tolerances() -> None:
+    """By column where there is no metric; ``x_low`` and ``x_high`` have the tolerance of ``x``."""
+    one = [{"n": 4, "ms": 10.0, "ms_low": 9.0, "bytes": 7.0}]
+    other = [{"n": 4, "ms": 10.4, "ms_low": 9.4, "bytes": 7.0}]
+    assert compare(one, other, ("n",), {"ms": "5%"}) == []
+    assert len(compare(one, other, ("n",), {"ms": "1%"})) == 2
+    assert len(compare(one, [{**one[0], "bytes": 7.1}], ("n",), {"ms": "5%"})) == 1
+    assert compare(one, [{**one[0], "bytes": 1e9}], ("n",), {"bytes": "any"}) == []
+
+
+def test_paired_differences_are_taken_seed_by_seed() -> None:
+    """Second minus first over the seeds that both have, with the effect in its own deviations."""
+    first, second = {1: 1.0, 2: 5.0, 3: 9.0, 4: 0.0}, {1: 2.0, 2: 7.0, 3: 12.0}
+    found = paired(first, second, "test")
+    assert found is not None
+    assert found.difference.n == 3
+    assert found.difference.mean == pytest.approx(2.0)
+    assert found.effect == pytest.approx(2.0)
+    assert paired(first, first, "test") == paired(first, dict(first), "test")
+    assert paired({1: 0.0}, {1: 1.0}, "test").effect == float("inf")  # type: ignore[union-attr]
+    assert paired({1: 0.0}, {2: 1.0}, "test") is None

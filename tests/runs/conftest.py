@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from simulation.config.experiment import Experiment
-from simulation.config.load import resolve
 from simulation.config.reader import read_text
+from simulation.config.study import resolve
 from simulation.trace.events import Event, RoundClosed, RoundOpened
 from simulation.trace.recorder import Listener, Recorder
 from simulation.world import Outcome
@@ -26,7 +26,7 @@ EVENTS = (
 @pytest.fixture
 def experiment() -> Experiment:
     """Four hospitals, logistic regression."""
-    return resolve(read_text(TEXT, "small.yaml"))
+    return resolve(read_text(TEXT, "small.yaml")).experiment()
 
 
 World = Callable[[Experiment, int, Path, Sequence[Listener]], Outcome]
