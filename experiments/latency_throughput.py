@@ -92,7 +92,8 @@ def figure(table: Table) -> Figure:
         axes.set_title({"p50": "Median (ms)", "p90": "90th percentile", "p99": "99th"}[percentile])
         axes.set_xscale("log")
         axes.set_xlabel("committed (1/s)")
-        axes.set_ylim(bottom=0)
+    # The panels share their heights, so the limit is that of all three.
+    panels[0].set_ylim(0, 1.05 * max(row["p99_ms_high"] for row in table))
     ends = {
         protocol: next(row for row in reversed(table) if row["protocol"] == protocol)
         for protocol in LOOKS
