@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from simulation.cli.exits import DONE, emit
@@ -79,10 +80,21 @@ def _obtain(source: Source, root: Path) -> str:
 
 @data_app.command()
 def fetch(kind: Kind, json: Json = False) -> int:
-    """Download a source from its original home and check that it is unaltered."""
-    from simulation.records.fetch import fetch as download
+    """Download a source from its original home and check that it is unaltered.
 
-    paths = [str(path) for path in download(kind)]
+    A download that was interrupted is gone on with where the home allows it.
+    """
+    from simulation.cli.transfer import transfer
+    from simulation.records.fetch import fetch as download
+    from simulation.records.fetch import unfinished
+
+    try:
+        with transfer(kind) as report:
+            paths = [str(path) for path in download(kind, report=report)]
+    except KeyboardInterrupt:
+        part = unfinished(kind)
+        how = f"goes on from {part}" if part else "starts it over"
+        raise click.ClickException(f"interrupted; 'wardchain data fetch {kind}' {how}") from None
     if json:
         emit({"kind": kind, "files": paths})
     else:

@@ -3,86 +3,93 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from simulation.records import fetch as fetching
 from simulation.records.errors import DataError
-from simulation.records.fetch import fetch
-from simulation.records.files import SourceFile
+from simulation.records.fetch import fetch, unfinished
 from simulation.records.registry import SOURCES
-from simulation.records.source import Download, Source
+from simulation.records.source import Download
+from tests.records.home import Home, archive
 
 
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small source of one member whose home is an archive on this disk."""
-    path = tmp_path / "home.zip"
-    with zipfile.ZipFile(path, "w") as opened:
-        opened.writestr("a.data", b"original")
-        opened.writestr("other.txt", b"not wanted")
-    source = Source(
-        kind="small",
-        title="t",
-        hospitals="h",
-        licence="l",
-        provenance="p",
-        params=SOURCES["breast_cancer"].params,
-        read=SOURCES["breast_cancer"].read,
-        files=(SourceFile("small/a.data", hashlib.sha256(b"original").hexdigest(), 8),),
-        download=Download("https://example.org/home.zip", {"a.data": "small/a.data"}),
-    )
-    monkeypatch.setitem(SOURCES, "small", source)
-    monkeypatch.setattr(fetching, "_retrieve", lambda *_: path)
-    return path
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_members_are_put_in_place(archive: Path, tmp_path: Path) -> None:
+def test_members_are_put_in_place(small_home: Home, tmp_path: Path) -> None:
     """The files that loading looks for, and nothing else."""
-    del archive
-    cache = tmp_path / "cache"
-    assert fetch("small", cache) == [cache / "small/a.data"]
-    assert (cache / "small/a.data").read_bytes() == b"original"
-    assert [p.name for p in (cache / "small").iterdir()] == ["a.data"]
+    assert fetch("small", tmp_path) == [tmp_path / "small/a.data"]
+    assert (tmp_path / "small/a.data").read_bytes() == b"original"
+    assert _files(tmp_path) == ["a.data"]
 
 
-def test_an_altered_archive_is_refused(archive: Path, tmp_path: Path) -> None:
+def test_an_altered_archive_is_refused_and_removed(small_home: Home, tmp_path: Path) -> None:
     """What is pinned is each member, whatever the archive looks like."""
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("a.data", b"altered!")
-    with pytest.raises(DataError, match=r"another a\.data than the original.*expected SHA-256"):
-        fetch("small", tmp_path / "cache")
-    assert not (tmp_path / "cache").exists()
+    small_home.body = archive(a=b"altered!")
+    expected, got = (hashlib.sha256(data).hexdigest() for data in (b"original", b"altered!"))
+    with pytest.raises(DataError, match=rf"another a\.data .*SHA-256 {expected}, got {got}"):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == []
 
 
-def test_an_archive_without_the_member_is_refused(archive: Path, tmp_path: Path) -> None:
-    """The message names the member."""
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("b.data", b"original")
-    with pytest.raises(DataError, match=r"does not hold a\.data"):
-        fetch("small", tmp_path / "cache")
-    archive.write_bytes(b"<html>moved</html>")
-    with pytest.raises(DataError, match=r"does not hold a\.data"):
-        fetch("small", tmp_path / "cache")
+_PACKED = archive(a=b"original" * 20)
+# Its compressed bytes begin after 30 bytes of header and the name; no block is of type 3.
+_DAMAGED = _PACKED[:36] + b"\xff" + _PACKED[37:]
+
+
+@pytest.mark.parametrize("body", [archive(b=b"original"), b"<html>moved</html>", _DAMAGED])
+def test_an_archive_without_the_member_is_refused(
+    small_home: Home, tmp_path: Path, body: bytes
+) -> None:
+    """The message names the member; nothing is left that a later fetch would trip over."""
+    small_home.body = body
+    with pytest.raises(DataError, match=r"does not hold a readable a\.data"):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == []
+
+
+def test_a_truncated_download_is_kept_as_a_part_and_gone_on_with(
+    small_home: Home, tmp_path: Path
+) -> None:
+    """Nothing is under its final name, and the message says that the same command goes on."""
+    small_home.breaks_after = 50
+    with pytest.raises(DataError, match=r"broke off.*50 B are kept in .*'wardchain data fetch sma"):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == ["home.zip.download.part", "home.zip.download.part.origin"]
+    assert unfinished("small", tmp_path) == tmp_path / "small/home.zip.download.part"
+    small_home.breaks_after = None
+    assert fetch("small", tmp_path)[0].read_bytes() == b"original"
+    assert small_home.sent == [len(small_home.body), len(small_home.body) - 50]
+    assert unfinished("small", tmp_path) is None
+
+
+def test_a_damaged_part_does_not_pass(small_home: Home, tmp_path: Path) -> None:
+    """What is gone on with is checked as a whole; the next fetch starts over."""
+    small_home.breaks_after = 50
+    with pytest.raises(DataError, match="broke off"):
+        fetch("small", tmp_path)
+    (tmp_path / "small/home.zip.download.part").write_bytes(bytes(50))
+    small_home.breaks_after = None
+    with pytest.raises(DataError, match=r"does not hold a readable a\.data"):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == []
+    assert fetch("small", tmp_path)[0].read_bytes() == b"original"
 
 
 def test_originals_are_left_alone_and_altered_files_replaced(
-    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_home: Home, tmp_path: Path
 ) -> None:
     """A second fetch downloads nothing; a damaged file is mended."""
-    del archive
     path = fetch("small", tmp_path)[0]
     path.write_bytes(b"damaged")
     fetch("small", tmp_path)
     assert path.read_bytes() == b"original"
-
-    def unreachable(*_: object) -> Path:
-        raise AssertionError("nothing is missing")
-
-    monkeypatch.setattr(fetching, "_retrieve", unreachable)
+    assert len(small_home.asked) == 2
     fetch("small", tmp_path)
+    assert len(small_home.asked) == 2
 
 
 def test_what_ships_with_the_program_needs_no_fetch(tmp_path: Path) -> None:
@@ -91,11 +98,15 @@ def test_what_ships_with_the_program_needs_no_fetch(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreachable_home_is_an_error_with_the_address(tmp_path: Path) -> None:
+def test_an_unreachable_home_is_an_error_with_the_address(small_home: Home, tmp_path: Path) -> None:
     """The remedy is to download by hand."""
-    source = SOURCES["heart_disease"]
-    with pytest.raises(DataError, match=r"cannot be downloaded from .*nowhere.*by hand"):
-        fetching._retrieve(source, (tmp_path / "nowhere.zip").as_uri(), tmp_path)
+    download = Download("http://127.0.0.1:9/nowhere.zip", {"a.data": "small/a.data"})
+    SOURCES["small"] = replace(SOURCES["small"], download=download)
+    with pytest.raises(
+        DataError, match=r"cannot be downloaded from .*nowhere.*; download it by ha"
+    ):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == []
 
 
 def test_a_source_without_a_pinned_download_says_what_to_do(tmp_path: Path) -> None:
