@@ -59,6 +59,7 @@ class Progress:
     def __init__(self) -> None:
         self.rows: dict[int, Row] = {}
         self._waiting: list[int] = []
+        self._epsilon = 0.0
 
     def listen(self, event: Event) -> None:
         """Take one event of the trace."""
@@ -71,8 +72,8 @@ class Progress:
             case Measured(metric="auroc", scope=scope) if scope == SCOPE and event.round > 0:
                 self._row(event.round).auroc = event.value
             case PrivacySpent():
-                row = self._row(event.round)
-                row.epsilon = max(event.epsilon, row.epsilon or 0.0)
+                self._epsilon = max(event.epsilon, self._epsilon)
+                self._row(event.round).epsilon = self._epsilon
             case RoundClosed():
                 row = self._row(event.round)
                 row.accepted, row.t_us = event.accepted, event.t_us

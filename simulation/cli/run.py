@@ -131,6 +131,7 @@ def _run_report(result: Result) -> dict[str, Any]:
         "trace_digest": manifest["trace_digest"],
         "invariants": manifest["invariants"],
         "warnings": manifest["warnings"],
+        "stopped": manifest["summary"].get("stopped"),
         "final": {} if result.failure else _final(result.directory),
         "figures": [str(path) for path in _figures(result.directory)],
         "failure": manifest["failure"],
@@ -204,6 +205,9 @@ def _print_result(result: Result, unprotected: str | None) -> None:
         print(f"  latency    {_latency(final)}")
     else:
         print(f"  model      {_quality(final) or 'not measured'}")
+    stopped = manifest["summary"].get("stopped")
+    if stopped:
+        print(f"  stopped    after round {stopped['round']}: {stopped['reason']}")
     if unprotected is not None:
         print(f"  privacy    {unprotected}")
     for label, text in _costs(result.directory, claims=unprotected is None):

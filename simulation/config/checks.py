@@ -12,6 +12,7 @@ from simulation.config.fault_checks import fault_problems
 from simulation.config.membership_checks import membership_problems
 from simulation.config.privacy_checks import privacy_problems
 from simulation.config.sections import documentation
+from simulation.config.steering_checks import steering_problems
 from simulation.consensus.registry import PROTOCOLS
 
 
@@ -21,6 +22,7 @@ def contradictions(experiment: Experiment) -> Iterator[Problem]:
     replicas = list(_replicas(experiment))
     yield from replicas
     yield from _updates(experiment)
+    yield from steering_problems(experiment)
     yield from membership_problems(experiment)
     if not replicas:
         yield from _vault(experiment)

@@ -56,7 +56,7 @@ class Chapter:
 
 def chapters() -> list[Chapter]:
     """All sections in the order of a configuration file, each kind a chapter."""
-    return list(_chapters(Configuration, ""))
+    return list(_chapters((Configuration,), ""))
 
 
 def explain(key: str) -> list[Chapter]:
@@ -84,7 +84,19 @@ def explain(key: str) -> list[Chapter]:
     return found
 
 
-def _chapters(section: type, path: str) -> Iterator[Chapter]:
+def _chapters(sections: Sequence[type], path: str) -> Iterator[Chapter]:
+    """The kinds of one section, then what lies below them, once however many kinds have it."""
+    below: dict[str, list[type]] = {}
+    for section in sections:
+        yield _chapter(section, path)
+        for name, parameter in parameters(section).items():
+            known = below.setdefault(name, [])
+            known += [inner for inner in parameter.sections if inner not in known]
+    for name, inner in below.items():
+        yield from _chapters(inner, f"{path}.{name}" if path else name)
+
+
+def _chapter(section: type, path: str) -> Chapter:
     known = parameters(section)
     docs = documentation(section)
     entries = tuple(
@@ -98,10 +110,7 @@ def _chapters(section: type, path: str) -> Iterator[Chapter]:
         for name, parameter in known.items()
         if name != KIND
     )
-    yield Chapter(path, kind_of(section), summary(section), entries)
-    for name, parameter in known.items():
-        for inner in parameter.sections:
-            yield from _chapters(inner, f"{path}.{name}" if path else name)
+    return Chapter(path, kind_of(section), summary(section), entries)
 
 
 def _type(parameter: Parameter) -> str:

@@ -25,6 +25,7 @@ from flwr.serverapp import Grid, ServerApp
 from simulation.base.tensors import Arrays
 from simulation.federation.learner import PRIVACY_RECORD
 from simulation.federation.setting import Setting
+from simulation.federation.steering import STOPPED_RECORD, Steered
 from simulation.federation.strategies import build_strategy
 from simulation.learning.engines.task import Task
 from simulation.learning.metrics import ALWAYS_DEFINED, measure
@@ -72,7 +73,7 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
 
 
 def make_server_app(setting_of: SettingOf) -> ServerApp:
-    """A ServerApp that runs the configured stock strategy."""
+    """A ServerApp that runs the configured strategy, selection and early stop."""
     app = ServerApp()
 
     @app.main()
@@ -88,9 +89,8 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
             del server_round
             return None if model_ready is None else MetricRecord(dict(model_ready(arrays)))
 
-        strategy = build_strategy(
-            federation, setting.hospitals, model_ready is None, setting.central
-        )
+        inner = build_strategy(federation, setting.hospitals, model_ready is None, setting.central)
+        strategy = Steered(inner, federation, setting.streams)
         result = strategy.start(
             grid=grid,
             initial_arrays=_array_record(setting.initial),
@@ -99,6 +99,8 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
             evaluate_fn=evaluate_fn,
         )
         context.state["arrays"] = result.arrays
+        if strategy.stopped is not None:
+            context.state[STOPPED_RECORD] = strategy.stopped
 
     return app
 

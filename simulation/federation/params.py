@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
+from simulation.federation.selection import SelectAll, SelectionParams
+from simulation.federation.stopping import StopWhen
+
 IN_INTEGERS = (
     "FixedFedAvg",
     "FixedMedian",
@@ -74,6 +77,13 @@ class FederationParams:
     min_updates: int = 1
     """Quorum of updates: with fewer accepted ones a round is void and the model stays as it was."""
 
+    selection: SelectionParams = field(default_factory=SelectAll)
+    """Which hospitals train in a round. Only they are charged for it; noise and budget are planned
+    as if they trained in every round, and no amplification by selection is claimed."""
+
+    stop_when: StopWhen | None = None
+    """When to stop before all ``rounds`` are played; left out, never."""
+
     client_app: str = OWN_CLIENT_APP
     """The ClientApp to run at every hospital, as ``module:object``; any Flower ClientApp works."""
 
@@ -109,7 +119,8 @@ class CentralTraining(FederationParams):
     """A baseline: all records in one place, the same splits, as many steps as the federation takes.
 
     Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
-    they are, so that little has to be overridden to turn a federation into its baseline.
+    they are, so that little has to be overridden to turn a federation into its baseline, except
+    ``selection`` and ``stop_when``, under which rounds are no longer comparable.
     """
 
     kind: Literal["central"] = "central"
@@ -121,7 +132,8 @@ class LocalTraining(FederationParams):
     """A baseline: every hospital trains for itself, from the same first model, for as many rounds.
 
     Needs ``ledger: none``. Of the fields below it uses ``rounds`` alone; the others may stay as
-    they are, so that little has to be overridden to turn a federation into its baseline.
+    they are, so that little has to be overridden to turn a federation into its baseline, except
+    ``selection`` and ``stop_when``, under which rounds are no longer comparable.
     """
 
     kind: Literal["local"] = "local"

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from simulation.base.ids import HospitalId, hospital_name
+from simulation.base.rng import Streams
 from simulation.base.tensors import Arrays
 from simulation.federation.params import FederationParams
 from simulation.learning.engines.task import Engine
@@ -49,6 +50,8 @@ class Setting:
     trainer_of: TrainerOf
     """The private learner of a hospital, which alone holds its shard. Code that acts for a hospital
     gets its own only; another's raises `IsolationError`."""
+    streams: Streams
+    """The run's random numbers."""
     engine: Engine | None = None
     """Who carries out the trainings; none when each hospital does when its result is needed."""
     central: PrivacyPlan | None = None

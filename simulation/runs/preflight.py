@@ -32,6 +32,7 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
     if not experiment.learns:
         return _preflight_workload(experiment)
     from simulation.federation.loading import load_client_app, load_server_app
+    from simulation.federation.steering import check_selection
     from simulation.federation.strategies import build_strategy, check_strategy_args
     from simulation.world import make_setting
 
@@ -40,6 +41,7 @@ def preflight(experiment: Experiment, seeds: Iterable[int]) -> dict[int, Setting
     try:
         check_strategy_args(experiment.federation)
         build_strategy(experiment.federation, experiment.hospitals, evaluate=False)
+        check_selection(experiment.federation, experiment.hospitals)
         load_client_app(experiment.federation.client_app)
         load_server_app(experiment.federation.server_app)
         return {seed: make_setting(experiment, seed) for seed in seeds}

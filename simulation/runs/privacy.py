@@ -27,6 +27,10 @@ _OUTSIDE = (
     "outside the guarantee: each hospital's numbers of records and patients, every metric on "
     "test rows, and hyper-parameters that were chosen by looking at these records"
 )
+_ALL_ROUNDS = (
+    "planned for all rounds: who is not selected in a round, or whose run stops early, is charged "
+    "for the rounds that it trained in, which is less"
+)
 _NOT_CLAIMED = "not claimed: amplification by choosing hospitals, or by summing them secretly"
 
 
@@ -184,6 +188,8 @@ def _warnings(privacy: DpParams, setting: Setting, rows: list[HospitalPrivacy]) 
             "noise comes from the run's seed: whoever knows the seed can subtract it; "
             "secure_rng: true for models that leave the simulation"
         )
+    if setting.federation.selection.kind != "all" or setting.federation.stop_when is not None:
+        found.append(_ALL_ROUNDS)
     found += [_unit(privacy, rows), *_shared(setting, rows, privacy.delta), _OUTSIDE]
     if not isinstance(privacy, DistributedParams):
         return [*found, _NOT_CLAIMED]

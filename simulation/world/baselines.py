@@ -61,6 +61,7 @@ def central_setting(experiment: Experiment, model: ModelParams, seed: int) -> Se
         hospitals=len(holders),
         initial=model_arrays(build_model(model, len(records.features), seed)),
         trainer_of=holders.__getitem__,
+        streams=streams,
         engine=make_engine(experiment.engine, [pool]),
         notes=records.notes,
         pool=pool,

@@ -30,6 +30,7 @@ from simulation.federation.identity import hospital_context, server_context
 from simulation.federation.learner import FlowerLearner
 from simulation.federation.loading import load_client_app, load_server_app
 from simulation.federation.setting import Setting, bound
+from simulation.federation.steering import STOPPED_RECORD
 from simulation.learning.cost import hospital_speed, training_us
 from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
@@ -106,6 +107,7 @@ def make_setting(experiment: Experiment, seed: int) -> Setting:
         hospitals=len(trainers),
         initial=model_arrays(module),
         trainer_of=trainers.__getitem__,
+        streams=streams,
         engine=make_engine(experiment.engine, trainers),
         central=central,
         notes=(*federation.notes, *_small_batches(trainers, experiment.training.batch_size)),
@@ -312,6 +314,7 @@ class World:
             PropertyViolation: at the first thing that an honest replica may not do.
         """
         self._latest: Arrays = self.setting.initial
+        self._stopped: dict[str, Any] = {}
         try:
             self._play()
             self.measuring.finish()
@@ -340,6 +343,8 @@ class World:
             with bound(self.setting), seeded_globals(self.streams.integer("server-app")):
                 self.server_app(self.grid, context)
                 self.grid.finish(context.state)
+            if self.experiment.federation.stop_when is not None:
+                self._stopped = dict(context.state.config_records.get(STOPPED_RECORD, {}))
         except Exception as error:
             if self.ledgers is not None:
                 # What else goes wrong after a violation only follows from it.
@@ -366,6 +371,8 @@ class World:
         summary: dict[str, Any] = {"messages": sent, "virtual_us": self.env.now}
         if self.experiment.federation.uses_own_apps:
             summary["model"] = model_root(self._latest).hex()
+        if self._stopped:
+            summary[STOPPED_RECORD] = self._stopped
         if self.experiment.attacks:
             summary["attacks"] = self.roles.summary()
         if self.ledgers is not None:

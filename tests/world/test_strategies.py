@@ -38,4 +38,4 @@ def test_an_argument_that_is_no_number_is_named(vary):
 def test_by_default_every_hospital_trains_and_nobody_is_asked_to_evaluate(experiment):
     strategy = build_strategy(experiment.federation, 4, evaluate=False)
     assert (strategy.fraction_train, strategy.fraction_evaluate) == (1.0, 0.0)
-    assert strategy.min_available_nodes == 4
+    assert strategy.min_available_nodes == 1
