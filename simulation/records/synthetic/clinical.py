@@ -1,8 +1,8 @@
 """The medicine of the synthetic cohort: what people have, how it shows, and what is done.
 
-Prevalences and hazards are rounded from the literature named beside them; effects on readmission
-follow the scores named in `risk`. Where no source is named, the number is a choice that gives the
-ranges of the textbook; it is then said to be one.
+The numbers are set by the authors. A source named beside one gives its order of magnitude, not the
+number itself; where none is named, it is a choice that gives plausible ranges, and said to be one.
+Effects on readmission follow the scores named in `risk`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ class Condition:
     unspecified: str
     """ICD-10-CM code of the same category when it is coded loosely."""
     prevalence: float
-    """Share of 60-year-olds with it. Source: CDC National Health Interview Survey and NHANES,
-    adults, rounded."""
+    """Share of 60-year-olds with it (set by the authors). Order of magnitude of US surveys, where
+    they were looked up: hypertension 51 % and diabetes 19 % at ages 55 to 64 (NHANES 2009-2012, in
+    Health, United States, 2014); serious heart conditions 7 % at 45 to 64 and 19 % at 65 to 74
+    (NHIS 2007, in Health, United States, 2009); chronic kidney disease 14 % of all adults (NHANES,
+    in the 2015 report of the US Renal Data System)."""
     per_decade: float
-    """Log odds by decade of age (choice, from the same surveys' age groups)."""
+    """Log odds by decade of age (choice)."""
     onset: float
     """New cases a year among 60-year-olds without it (choice: prevalence over its usual span)."""
     risk: float
-    """Log odds of readmission. Source: weights of LACE's Charlson index, rescaled."""
+    """Log odds of readmission (set by the authors; ranked roughly as LACE's comorbidity points:
+    diabetes without complications 1, heart failure, COPD, cancer and renal disease 2, severe liver
+    disease 4)."""
     display: str
     """The precise code's text."""
 
@@ -89,8 +94,10 @@ PROMOTES = (
     ("cancer", "depression", 0.5),
     ("heart failure", "atrial fibrillation", 0.9),
 )
-"""First, second: log hazard ratio of getting the second when one has the first (Framingham-based
-reviews, rounded); the same numbers make the conditions go together at the start."""
+"""First, second: log hazard ratio of getting the second when one has the first (set by the authors:
+ratios of 1.5 to 3, with the direction from the textbook; of the size of cohort studies, e.g. 1.6
+for coronary disease in men with diabetes, Gander et al., Prev Chronic Dis 2014); the same numbers
+make the conditions go together at the start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,17 +111,18 @@ class Value:
     unit: str
     """UCUM unit."""
     mean: float
-    """Mean of healthy adults: middle of the reference interval (Tietz, Fundamentals of Clinical
-    Chemistry), in the unit."""
+    """Mean of healthy adults, in the unit: about the middle of a usual reference interval (set by
+    the authors; intervals differ between laboratories)."""
     between: float
-    """Deviation between healthy persons: a quarter of the reference interval; of the logarithm
-    where ``log``."""
+    """Deviation between healthy persons: about a quarter of such an interval, which holds 95 % of
+    them; of the logarithm where ``log`` (set by the authors)."""
     within: float
-    """Deviation of one person from day to day, as a share of ``between`` (choice; most analytes:
-    0.4 to 0.8, EFLM Biological Variation Database)."""
+    """Deviation of one person from day to day, as a share of ``between`` (choice; the EFLM
+    Biological Variation Database lists both for each analyte, and they are not taken from it)."""
     bias: float
-    """Deviation between laboratories, as a share of ``between``: at most a quarter is wanted
-    (Fraser's desirable bias), so that is what is taken."""
+    """Deviation between laboratories, as a share of ``between`` (choice: a quarter, after the
+    desirable bias of laboratory medicine, a quarter of a person's and a group's variation
+    together)."""
     log: bool
     """Whether the logarithm is what varies evenly."""
     low: float
@@ -124,7 +132,8 @@ class Value:
     digits: int
     """Decimals that a laboratory reports."""
     ordered: float
-    """Share of stays in which it is measured at a mean hospital (choice; ranks as in MIMIC-IV)."""
+    """Share of stays in which it is measured at a mean hospital (choice: vital signs and the basic
+    panel nearly always, what is ordered on suspicion seldom)."""
     acute: float
     """Shift by one unit of acuity, in units of ``between`` (choice, sign from physiology)."""
 
@@ -173,7 +182,7 @@ TOGETHER = (
     ("body mass index", "systolic pressure", 0.25),
     ("creatinine", "potassium", 0.3),
 )
-"""Correlations within a person beyond what conditions and acuity cause (NHANES, rounded)."""
+"""Correlations within a person beyond what conditions and acuity cause (set by the authors)."""
 
 SHIFTS = (
     ("hypertension", "systolic pressure", 1.2),
@@ -209,8 +218,9 @@ class Reason:
     display: str
     """Its text."""
     weight: float
-    """Relative frequency among stays of people with no chronic condition. Source: HCUP Statistical
-    Brief 277, most frequent principal diagnoses, rounded."""
+    """Relative frequency among stays of people with no chronic condition (set by the authors;
+    sepsis, osteoarthritis and pneumonia lead, which are among the four most frequent principal
+    diagnoses in HCUP Statistical Brief 277; the other, heart failure, comes with its condition)."""
     of: str
     """Chronic condition that makes it likelier, or empty."""
     times: float

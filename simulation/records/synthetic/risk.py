@@ -19,8 +19,8 @@ class Course:
     start_min: int = 23_668_320
     """Their beginning: 2015-01-01 UTC, minutes since 1970 (choice)."""
     base: float = -3.6
-    """Log odds of readmission of the reference patient; gives about 15 % overall (HCUP Statistical
-    Brief 278: 14 % of adults)."""
+    """Log odds of readmission of the reference patient; gives 14 to 15 % overall (HCUP Statistical
+    Brief 278: 14 % of adults' stays in 2018)."""
     frailty: float = 0.35
     """Effect of one deviation of frailty, which is never recorded: the part of risk that inputs can
     only guess (choice; it sets how far below the ceiling a model stays)."""
@@ -47,15 +47,16 @@ class Course:
     """Deviation between hospitals (choice: small, since published hospital-wide rates lie close
     together once case mix is taken out)."""
     death: float = -4.6
-    """Log odds of dying in hospital at acuity 0; 2 % overall (HCUP)."""
+    """Log odds of dying in hospital at acuity 0; 2 % overall (NCHS Data Brief 118: 715,000 of
+    35.1 million stays in 2010)."""
     death_acuity: float = 0.9
     """Effect of one unit of acuity on it (choice)."""
     quiet_days: float = 900.0
     """Mean days to the next stay of those not readmitted, at frailty 0 (choice: four encounters in
     five years)."""
     visits_a_year: float = 0.28
-    """Emergency visits without admission a year at frailty 0 (NHAMCS: about 0.4 for
-    all persons, at any hospital)."""
+    """Emergency visits without admission a year at frailty 0 (set by the authors; NHAMCS, in NCHS
+    Data Brief 434: 0.47 for all persons in 2019, admitted or not, at any hospital)."""
     clinic_a_year: float = 0.3
     """Visits to the hospital's clinics a year (choice)."""
     recovery: float = 0.6
