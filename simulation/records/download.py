@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Report = Callable[[int, int | None], None]
@@ -50,6 +50,10 @@ class ResumableDownload:
             answer, begins = self._open(url)
             with closing(answer):
                 self._take(answer, begins, url)
+        except HTTPError:
+            raise
+        except URLError as error:
+            raise ConnectionError(f"no answer ({error.reason})") from error
         except HTTPException as error:
             raise ConnectionError(f"the answer broke off ({error})") from error
         shutil.move(self.part, output_file)

@@ -114,7 +114,7 @@ def _retrieve(source: Source, download: Download, root: Path, report: Report | N
         )
         raise DataError(
             f"data: {source.kind} cannot be downloaded from {download.url}: {error}; {again}"
-            f"download it by hand, and put its files into {root}"
+            f"download it by hand, and put its files where 'wardchain data path {source.kind}' says"
         ) from error
 
 

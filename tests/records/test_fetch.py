@@ -103,7 +103,7 @@ def test_an_unreachable_home_is_an_error_with_the_address(small_home: Home, tmp_
     download = Download("http://127.0.0.1:9/nowhere.zip", {"a.data": "small/a.data"})
     SOURCES["small"] = replace(SOURCES["small"], download=download)
     with pytest.raises(
-        DataError, match=r"cannot be downloaded from .*nowhere.*; download it by ha"
+        DataError, match=r"downloaded from .*nowhere.*: no answer .*; download it by hand"
     ):
         fetch("small", tmp_path)
     assert _files(tmp_path) == []
