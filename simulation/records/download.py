@@ -7,7 +7,6 @@ condition that this version is still the current one (RFC 9110, sections 13.1.5 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from http import HTTPStatus
@@ -56,7 +55,7 @@ class ResumableDownload:
             raise ConnectionError(f"no answer ({error.reason})") from error
         except HTTPException as error:
             raise ConnectionError(f"the answer broke off ({error})") from error
-        shutil.move(self.part, output_file)
+        self.part.replace(output_file)
         self.discard()
 
     def discard(self) -> None:
