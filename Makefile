@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
+# Processes that share the tests: one per core.
+PYTEST_JOBS ?= auto
 RUN ?= configs/quickstart.yaml
 
 VENV := .venv
@@ -27,7 +29,7 @@ run: $(STAMP) ## set up, then run configs/quickstart.yaml (or RUN=configs/other.
 	@$(BIN)/wardchain run $(RUN)
 
 test: check ## check, then run the tests (PYTEST_FLAGS="-k quorum" for some of them)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) $(PYTEST_FLAGS)
 
 check: lint ## formatting, lint, import rules, types
 	$(BIN)/basedpyright

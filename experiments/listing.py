@@ -42,7 +42,8 @@ def _cells(stem: str) -> Iterator[str]:
     yield f"`{stem}`"
     yield module.CLAIM
     if not (stem_parts.REFERENCE / f"{stem}.csv").is_file():
-        yield from ("no reference yet", *[""] * (len(_COLUMNS) - 3))
+        todo = f"no reference yet; `python -m experiments {stem} --update` makes it"
+        yield from (todo, *[""] * (len(_COLUMNS) - 3))
         return
     verdict = module.verdict(read_table(stem_parts.REFERENCE / f"{stem}.csv"))
     yield f"**{'holds' if verdict.holds else 'does not hold'}**: {verdict.because}"
