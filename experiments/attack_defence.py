@@ -320,10 +320,7 @@ def figure(table: Table) -> Figure:
     """Table T4: attack, defence, three rates, and the change in AUROC with its interval."""
     height = 1.25 + 0.175 * (len(table) + 2)
     drawing = Figure(figsize=(style.PAGE_IN, height))
-    axes = drawing.add_axes((0.012, 0.5 / height, 0.976, 1 - (0.5 + 0.42) / height))
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(table) + 0.6, -2.0)
-    axes.axis("off")
+    axes = style.table_axes(drawing, -2.0, len(table) + 0.6, above_in=0.42, below_in=0.5)
     seeds = table[0]["runs"]
     style.heading(
         drawing,

@@ -141,10 +141,7 @@ def figure(table: Table) -> Figure:
     lines = len(table) + 0.8 * len(names)
     height = 1.5 + 0.2 * lines
     drawing = Figure(figsize=(style.COLUMN_IN, height))
-    axes = drawing.add_axes((0.012, 0.8 / height, 0.976, 1 - (0.8 + 0.64) / height))
-    axes.set_xlim(0, 1)
-    axes.set_ylim(lines - 0.4, -0.4)
-    axes.axis("off")
+    axes = style.table_axes(drawing, -0.4, lines - 0.4, above_in=0.64, below_in=0.8)
     style.heading(
         drawing,
         "What is learned, and what it costs",

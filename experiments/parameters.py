@@ -218,10 +218,7 @@ def figure(table: Table) -> Figure:
     lines = len(table) + 1.35 * len(_parts(table))
     height = 1.05 + 0.128 * lines
     drawing = Figure(figsize=(style.PAGE_IN, height))
-    axes = drawing.add_axes((0.012, 0.45 / height, 0.976, 1 - (0.45 + 0.55) / height))
-    axes.set_xlim(0, 1)
-    axes.set_ylim(lines - 0.5, -0.6)
-    axes.axis("off")
+    axes = style.table_axes(drawing, -0.6, lines - 0.5, above_in=0.55, below_in=0.45)
     style.heading(
         drawing, "Constants of the model", "Defaults as the program has them, read from its code"
     )

@@ -206,6 +206,20 @@ def heading(figure: Figure, title: str, rest: str) -> None:
     figure.text(0.008, 1 - 17 / height_points, rest, fontsize=7.5, **places)
 
 
+def table_axes(figure: Figure, top: float, bottom: float, above_in: float, below_in: float) -> Axes:
+    """Axes for a table that is drawn as text: columns from 0 to 1, rows from top to bottom.
+
+    ``above_in`` inches are left for the heading, and ``below_in`` for the caption.
+    """
+    height_in = figure.get_figheight()
+    place = (0.012, below_in / height_in, 0.976, 1 - (below_in + above_in) / height_in)
+    axes = figure.add_axes(place)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom, top)
+    axes.axis("off")
+    return axes
+
+
 def caption(figure: Figure, *lines: str) -> None:
     """A figure's caption, below it, inside the file: n, what varies, the method."""
     places = {"va": "bottom", "ha": "left", "color": MUTED}
