@@ -27,7 +27,7 @@ PRIVATE = {f.name for f in dataclasses.fields(Shard)} - {"hospital", "features",
 PRIVATE |= {"shard", "shards"}
 OWN = ("records", "learning")
 """Parts that work inside a hospital: its records, and the training on them."""
-RESEARCHER = {"world/measuring.py", "cli/audit.py", "runs/privacy.py"}
+RESEARCHER = {"world/measuring.py", "cli/audit.py", "cli/privacy_attack.py", "runs/privacy.py"}
 """Modules outside the modelled world: metrics and audits, which the privacy claim does not cover
 and no hospital or coordinator calls."""
 COUNTED = {"world/federated.py": {"train_y"}}

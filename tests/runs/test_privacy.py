@@ -127,8 +127,8 @@ def test_a_record_level_claim_says_what_its_patients_get() -> None:
 
 def test_by_patient_the_plan_counts_patients() -> None:
     """Unit, sampling rate and steps are the patients'; what is left to say is who is at several
-    hospitals."""
-    report = report_of(*COHORT, "privacy.unit=patient")
+    hospitals, which only the source's own hospitals have."""
+    report = report_of(*COHORT, "partition=natural", "privacy.unit=patient")
 
     assert report.unit == "patient"
     for row in report.hospitals:
