@@ -11,7 +11,6 @@ Emerging AI Applications", OSDI 2018.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from simulation.learning.engines.remote import RemoteEngine
@@ -39,12 +38,13 @@ class RayEngine(RemoteEngine[Any]):
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
         try:
-            self._ray: Any = import_module("ray")  # by name: checks run without it, too
+            import ray  # pyright: ignore[reportMissingImports] -- an extra, which checks need not have
         except ImportError as error:
             raise ValueError(
                 "engine.kind: ray needs a library that is not here; pip install 'wardchain[ray]', "
                 "or use kind: process"
             ) from error
+        self._ray: Any = ray
         self._address = address
         self._workers = workers or os.cpu_count() or 1
         self._trainers = {trainer.hospital: trainer for trainer in trainers}
