@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import click
@@ -54,7 +53,7 @@ def test_an_interrupted_fetch_says_how_to_go_on(
 
     def interrupt(_: PlainTransfer, here: int, _total: int | None) -> None:
         if here == 50:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(PlainTransfer, "report", interrupt)

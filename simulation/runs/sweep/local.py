@@ -103,6 +103,8 @@ def _one_thread() -> Generator[None, None, None]:
 
 def _work(pipe: Connection) -> None:
     """The life of a worker: jobs come in, progress and endings go out."""
+    # A parent that ignores interrupts, as one under nohup does, would hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while (job := pipe.recv()) is not None:
             pipe.send(carry_out(job, pipe.send))
