@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -68,6 +69,14 @@ def execute(
     return Result(directory, seed, skipped=False, failure=failure, figure_problem=problem)
 
 
+def prepare() -> None:
+    """Import what every run needs: it takes seconds, which are no part of the first run."""
+    import_module("simulation.world")
+    import_module("pyarrow.parquet")
+    with suppress(ImportError):  # pyarrow takes pandas along when it makes its first table
+        import_module("pandas")
+
+
 def _run(
     experiment: Experiment,
     seed: int,
@@ -78,9 +87,7 @@ def _run(
 ) -> tuple[Failure | None, str | None]:
     """Fill a folder with a run, its last file included."""
     if simulate is _world:
-        # Importing its libraries takes seconds, which are no part of the first run.
-        import_module("simulation.world")
-        import_module("pyarrow.parquet")
+        prepare()
     started, clock, processor = datetime.now(UTC), time.monotonic(), time.process_time()
     # The run's own recorder is lost with an exception; this keeps what had happened until then.
     seen: list[Event] = []
