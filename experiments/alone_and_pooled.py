@@ -14,8 +14,12 @@ from experiments.stem import Run
 POOLED, LOCAL, OWN = "pooled", "mean local", "own model"
 """One model of all training rows; the mean over hospitals of each one's own model on its own test
 rows; the same models' predictions, all test rows together."""
-_PENALTY = {POOLED: 1.0, LOCAL: 0.3}
-"""Inverse strength of the L2 penalty (``C``): a hospital's few rows need a stronger one."""
+_POOLED_C = 1.0
+"""Inverse strength of the L2 penalty beside the sum of losses: next to none for many rows."""
+_OWN_PENALTY = 0.04
+"""Strength of a hospital's L2 penalty beside the mean of its losses, alike for few and many
+rows and for hospitals and countries. Tried from 0.001 to 0.8, own models of countries reach AUROCs
+from 0.80 to 0.81, those of hospitals from 0.70 to 0.74."""
 
 
 def aurocs(run: Run) -> dict[str, float]:
@@ -31,8 +35,11 @@ def aurocs(run: Run) -> dict[str, float]:
     labels = np.concatenate([shard.test_y for shard in shards])
     train_x = np.concatenate([shard.train_x for shard in shards])
     train_y = np.concatenate([shard.train_y for shard in shards])
-    everybody = _fitted(train_x, train_y, _PENALTY[POOLED])
-    own = [_fitted(shard.train_x, shard.train_y, _PENALTY[LOCAL]) for shard in shards]
+    everybody = _fitted(train_x, train_y, _POOLED_C)
+    own = [
+        _fitted(shard.train_x, shard.train_y, 1 / (_OWN_PENALTY * len(shard.train_y)))
+        for shard in shards
+    ]
     guesses = [model(shard.test_x) for model, shard in zip(own, shards, strict=True)]
     each = [
         _auroc(shard.test_y, guess)
@@ -46,13 +53,13 @@ def aurocs(run: Run) -> dict[str, float]:
     }
 
 
-def _fitted(x: Any, y: Any, penalty: float) -> Any:
+def _fitted(x: Any, y: Any, inverse_penalty: float) -> Any:
     """Predicts the probability of 1; a hospital that knows one label only always says the same."""
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(y)) < 2:
         return lambda rows: np.full(len(rows), float(y[0]))
-    model = LogisticRegression(C=penalty, max_iter=2_000).fit(x, y)
+    model = LogisticRegression(C=inverse_penalty, max_iter=2_000).fit(x, y)
     return lambda rows: model.predict_proba(rows)[:, 1]
 
 

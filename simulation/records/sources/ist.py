@@ -1,7 +1,8 @@
 """International Stroke Trial: inputs known when a patient was randomised, outcome at six months.
 
 Columns whose name begins with D or F, and the derived ones, tell what happened later, and are not
-read. The pilot's name for medium-dose heparin (H) is that of the main trial (M).
+read. The pilot's name for medium-dose heparin (H) is that of the main trial (M): 38 inputs, where a
+level of its own for the pilot's name would make 39.
 
 Source: Sandercock, Niewada, Czlonkowska, "The International Stroke Trial database", Trials 2011,
 12:101; DOI 10.7488/ds/104.
