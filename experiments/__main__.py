@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from experiments.stem import stems
 
 if TYPE_CHECKING:
+    from experiments.runs import Failures, Work
     from experiments.suite import Outcome
     from simulation.config.sweep import Size
 
@@ -46,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "--update: references are made in the quick size with their own seeds"
             )
         require_writable(out / "figures")
-        names = options.stems or stems()
+        names = list(dict.fromkeys(options.stems)) or stems()
         for name in names:
             stem_module(name)
-        outcomes = [_one(name, size, out, options) for name in names]
+        outcomes = _all(names, size, out, options)
     except ConfigError as error:
         _say(f"error: {error}")
         return WRONG_INPUT
@@ -78,16 +79,28 @@ def _default_out(size: Size) -> Path:
     return Path("results") if size is Size.QUICK else Path("results") / size.value
 
 
-def _one(stem: str, size: Size, out: Path, options: argparse.Namespace) -> Outcome:
+def _all(names: Sequence[str], size: Size, out: Path, options: argparse.Namespace) -> list[Outcome]:
+    """Every stem to its end, in the order in which their runs end; returned in the order named."""
+    from experiments.runs import run_missing, survey
+
+    works = [survey(name, size, out, options.other_seeds) for name in names]
+    workers = options.jobs or os.cpu_count() or 1
+    found = {
+        work.stem: _one(work, failures, options)
+        for work, failures in run_missing(works, _say, workers)
+    }
+    return [found[name] for name in names]
+
+
+def _one(work: Work, failures: Failures, options: argparse.Namespace) -> Outcome:
     from dataclasses import replace
 
     from experiments.suite import complete, keep_reference
 
-    outcome, table = complete(
-        stem, size, out, _say, options.jobs or os.cpu_count() or 1, options.other_seeds
-    )
+    stem = work.stem
+    outcome, table = complete(work, failures)
     if options.update and table is not None:
-        keep_reference(stem, out / "figures")
+        keep_reference(stem, work.out / "figures")
         _say(f"{stem}: is now the reference; python -m experiments --write-readme lists it")
         outcome = replace(outcome, differences=[])
     for difference in outcome.differences[:SHOWN]:

@@ -52,6 +52,8 @@ class Run:
     """The resolved configuration."""
     measured: Any = None
     """What the stem's ``measure`` returned for this run."""
+    broken: str | None = None
+    """Which property of every run this one did not have, and ended at; it has no metrics then."""
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
@@ -99,7 +101,8 @@ class Stem(Protocol):
     One that runs worlds has ``configs/<stem>.yaml`` and ``table``; one that does not has
     ``compute`` in its place, and ``TOLERANCES`` like those of a configuration where it needs them.
     One may have ``measure``: what a run's metrics do not hold, as JSON data; it is called once for
-    each run and kept beside the runs.
+    each run and kept beside the runs. One that asks how much consensus survives has ``BREAKS =
+    True``: a run that ends because a property does not hold is a result, and `Run.broken` names it.
     """
 
     CLAIM: str

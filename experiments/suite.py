@@ -1,4 +1,4 @@
-"""From a stem to its verdict: run what is missing, gather, write, draw, compare.
+"""From a stem whose runs are there to its verdict: tabulate, write, draw, compare.
 
 What a stem knows is its claim, how runs become a table, how a table becomes a figure, and what
 the table says; everything else is here, once.
@@ -6,40 +6,28 @@ the table says; everything else is here, once.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiments import stem as stem_parts
 from experiments import style
+from experiments.runs import Failures, Work, gather
 from experiments.statistics import Mismatch, compare
-from experiments.stem import ROOT, Run, Table, Verdict, config_of, stem_module
+from experiments.stem import ROOT, Run, Table, Verdict, stem_module
 from experiments.tables import altered, digests, read_table, write_table
 from simulation.config.dump import config_hash
-from simulation.config.study import Point, Study, load_study, written_digest
+from simulation.config.study import Study, written_digest
 from simulation.config.sweep import Size, ToleranceParams
 from simulation.records.errors import AbsentDataError
-from simulation.runs.artifacts import read_metrics
-from simulation.runs.directory import run_directory
 from simulation.runs.manifest import read_manifest
 from simulation.runs.provenance import host, revision, versions
-from simulation.runs.sweep.local import on_processes
-from simulation.runs.sweep.plan import meet_data, plan
-from simulation.runs.sweep.work import Ended
 
-Say = Callable[[str], None]
 KINDS = ("csv", "manifest.json", "svg")
 """What a reference consists of."""
-OTHER_SEEDS = 1_000_000
-"""What is added to every seed to get another list of them."""
-
-
-class RunFailedError(RuntimeError):
-    """Runs ended with an exception; the message names their directories."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +47,6 @@ class Outcome:
     """Where it departs from the reference."""
 
 
-def study_of(stem: str, size: Size, other_seeds: bool = False) -> Study | None:
-    """All experiments of a stem; none for one that runs no worlds."""
-    config = config_of(stem)
-    if config is None:
-        return None
-    study = load_study(config, size=size)
-    if not other_seeds:
-        return study
-    return load_study(config, size=size, seeds=[seed + OTHER_SEEDS for seed in study.seeds])
-
-
 def tolerances_of(stem: str, study: Study | None) -> ToleranceParams:
     """How far a stem's table may be from its reference."""
     if study is not None:
@@ -77,92 +54,30 @@ def tolerances_of(stem: str, study: Study | None) -> ToleranceParams:
     return getattr(stem_module(stem), "TOLERANCES", ToleranceParams())
 
 
-def complete(
-    stem: str, size: Size, out: Path, say: Say, jobs: int = 1, other_seeds: bool = False
-) -> tuple[Outcome, Table | None]:
-    """Bring one stem to its figure and verdict, with files in ``<out>/figures``.
-
-    Raises:
-        ConfigError: for what has to be mended before anything can run.
-    """
+def complete(work: Work, failures: Failures) -> tuple[Outcome, Table | None]:
+    """Bring one stem whose runs have ended to its figure and verdict: ``<out>/figures``."""
+    stem, size, study = work.stem, work.size, work.study
     module = stem_module(stem)
-    outcome = Outcome(stem, module.CLAIM)
-    study = study_of(stem, size, other_seeds)
+    outcome = Outcome(stem, module.CLAIM, skipped=work.skipped)
+    if work.skipped is not None:
+        return outcome, None
+    if failures:
+        lines = [f"{directory}/FAILED: {why}" for directory, why in failures.items()]
+        return replace(outcome, failed="\n".join(lines)), None
+    started, runs = time.monotonic(), gather(work)
     try:
-        started = time.monotonic()
-        if study is None:
-            runs, table = list[Run](), module.compute(size)
-        else:
-            runs = run_missing(stem, study, out, say, jobs)
-            table = module.table(runs)
+        table = module.compute(size) if study is None else module.table(runs)
     except AbsentDataError as error:
         return replace(outcome, skipped=str(error)), None
-    except RunFailedError as error:
-        return replace(outcome, failed=str(error)), None
     wall_s = sum(run.manifest["wall_s"] for run in runs) if runs else time.monotonic() - started
     made = Made(stem, size, study, runs, wall_s)
-    paths = write_results(made, table, out / "figures")
+    paths = write_results(made, table, work.out / "figures")
     # As written: the file has six decimals, so everything that is said must hold of those.
     written = read_table(paths[0])
     done = replace(outcome, verdict=module.verdict(written), figure=paths[2])
     return replace(
-        done, differences=_differences(stem, size, study, written, runs, other_seeds)
+        done, differences=_differences(stem, size, study, written, runs, work.other_seeds)
     ), written
-
-
-# ---- runs ---------------------------------------------------------------------------------------
-
-
-def run_missing(stem: str, study: Study, out: Path, say: Say, jobs: int = 1) -> list[Run]:
-    """All runs of a study, below ``<out>/runs``; those that are done are not run again.
-
-    Raises:
-        ConfigError, AbsentDataError: for what has to be mended before anything can run.
-        RunFailedError: when runs end with an exception; all others are finished first.
-    """
-    made = plan(study, out / "runs")
-    meet_data(made.missing)
-    done = len(made.jobs) - len(made.missing)
-    say(f"{stem}: {len(made.jobs)} runs, {done} done before")
-    named = {job.directory: job for job in made.jobs}
-    failures: list[str] = []
-    for event in on_processes(made.missing, jobs):
-        if isinstance(event, Ended):
-            done += 1
-            how = f"{event.wall_s:.1f} s" if event.failure is None else f"FAILED: {event.failure}"
-            say(f"{stem}: [{done}/{len(made.jobs)}] {named[event.directory]}: {how}")
-            if event.failure is not None:
-                failures.append(f"{event.directory}/FAILED: {event.failure}")
-    if failures:
-        raise RunFailedError("\n".join(failures))
-    return [
-        _run(stem, point, seed, run_directory(out / "runs", point.experiment, seed), out)
-        for point in study.points
-        for seed in study.seeds
-    ]
-
-
-def _run(stem: str, point: Point, seed: int, directory: Path, out: Path) -> Run:
-    rows = read_metrics(directory)
-    run = Run(point.labels, seed, directory, rows, point.experiment)
-    measure = getattr(stem_module(stem), "measure", None)
-    return run if measure is None else replace(run, measured=_measured(stem, run, measure, out))
-
-
-def _measured(stem: str, run: Run, measure: Callable[[Run], Any], out: Path) -> Any:
-    """What ``measure`` returns, kept until the run or the stem's own code is another."""
-    code = hashlib.sha256(Path(str(stem_module(stem).__file__)).read_bytes())
-    code.update(run.manifest["trace_digest"].encode())
-    assert run.experiment is not None
-    name = f"{config_hash(run.experiment)[:12]}-seed-{run.seed}-{code.hexdigest()[:12]}.json"
-    place = out / "measured" / stem / name
-    if not place.is_file():
-        text = json.dumps(measure(run), ensure_ascii=False, allow_nan=False)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_suffix(".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(place)
-    return json.loads(place.read_text(encoding="utf-8"))
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import pytest
 
 from experiments import listing, style, suite
+from experiments.runs import study_of
 from experiments.stem import REFERENCE, ROOT, Verdict, config_of, stem_module, stems
 from experiments.tables import digests, read_table
 from simulation.config.errors import ConfigError
@@ -50,7 +51,7 @@ def test_a_stem_has_all_its_parts(stem: str) -> None:
 @pytest.mark.parametrize("stem", [stem for stem in stems() if config_of(stem)])
 def test_the_smoke_size_is_the_smaller_one(stem: str) -> None:
     """Three sizes: smoke runs in seconds, so it must leave most of the quick size out."""
-    smoke, quick, full = (suite.study_of(stem, size) for size in Size)
+    smoke, quick, full = (study_of(stem, size) for size in Size)
     assert smoke is not None
     assert quick is not None
     assert full is not None
@@ -72,7 +73,7 @@ def test_a_reference_is_what_its_manifest_says(stem: str) -> None:
     assert manifest["host"]["cores"] > 0
     assert manifest["versions"]["python"]
     assert manifest["minutes"] >= 0
-    study = suite.study_of(stem, Size.QUICK)
+    study = study_of(stem, Size.QUICK)
     if study is not None:
         assert manifest["seeds"] == list(study.seeds)
         assert manifest["config_digest"] == written_digest(ROOT / manifest["config"])

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from experiments import __main__ as command_line
-from experiments import heart_disease, stem, suite
+from experiments import heart_disease, runs, stem, suite
 from experiments.__main__ import main
+from experiments.runs import Failures, Work
 from experiments.stem import Run
-from experiments.suite import RunFailedError
 from experiments.tables import altered, digests, read_table, write_table
 from simulation.config.errors import ConfigError
-from simulation.records.errors import AbsentDataError
+from simulation.config.sweep import Size
 
 # ---- tables as files ----------------------------------------------------------------------------
 
@@ -57,6 +57,16 @@ def no_figure(name: str, _: stem.Table, folder: Path) -> list[Path]:
     return [path]
 
 
+def ends(monkeypatch: pytest.MonkeyPatch, failures: Failures, skipped: str | None = None) -> None:
+    """Nothing is run: every stem ends at once, like this."""
+
+    def survey(name: str, size: Size, out: Path, *_: bool) -> Work:
+        return Work(name, size, out, study=runs.study_of(name, size), skipped=skipped)
+
+    monkeypatch.setattr(runs, "survey", survey)
+    monkeypatch.setattr(runs, "run_missing", lambda works, *_: [(w, failures) for w in works])
+
+
 @pytest.fixture
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heart_runs: list[Run]
@@ -68,7 +78,8 @@ def command(
         text = '{"trace_digest": "ab", "wall_s": 1.0}'
         (run.directory / "manifest.json").write_text(text)
     monkeypatch.setattr(stem, "REFERENCE", tmp_path / "reference")
-    monkeypatch.setattr(suite, "run_missing", lambda *_: heart_runs)
+    ends(monkeypatch, {})
+    monkeypatch.setattr(suite, "gather", lambda _: heart_runs)
     monkeypatch.setattr(suite, "draw", no_figure)
     return lambda *arguments: main(
         [*(arguments or ("heart_disease",)), "--out", str(tmp_path / "out")]
@@ -151,20 +162,15 @@ def test_a_missing_reference_is_a_difference(
     assert "expected a reference table, got no file" in capsys.readouterr().err
 
 
-def fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """The runs end with an exception."""
-
-    def fail(*_: Any) -> list[Run]:
-        raise error
-
-    monkeypatch.setattr(suite, "run_missing", fail)
-
-
 def test_wrong_input_is_one_message_and_ends_with_2(
     command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """2 wrong input; one clear message, no traceback."""
-    fails(monkeypatch, ConfigError("name: bad"))
+
+    def fail(*_: Any) -> Work:
+        raise ConfigError("name: bad")
+
+    monkeypatch.setattr(runs, "survey", fail)
     assert command() == 2
     assert "error: name: bad" in capsys.readouterr().err
 
@@ -173,7 +179,7 @@ def test_failed_runs_are_named_and_end_with_1(
     command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """1 a run failed: every one is named, and the stem has a row that says so."""
-    fails(monkeypatch, RunFailedError("a/FAILED: boom\nb/FAILED: bang"))
+    ends(monkeypatch, {Path("a"): "boom", Path("b"): "bang"})
     assert command() == 1
     said = capsys.readouterr()
     assert "error: a/FAILED: boom" in said.err
@@ -214,6 +220,6 @@ def test_data_errors_skip_one_stem_and_not_the_others(
     command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Absent data are no failure: the suite ends with 0 where nothing else is wrong."""
-    fails(monkeypatch, AbsentDataError("no file; fetch it"))
+    ends(monkeypatch, {}, skipped="no file; fetch it")
     assert command() == 0
     assert command_line.exit_code([]) == 0
