@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments import style
+from experiments.round_costs import bytes_per_round, seconds_per_round
 from experiments.statistics import spread
 from experiments.stem import Run, Table, Verdict, by_point
-from simulation.base.units import US_PER_S
 
 CLAIM = (
     "The ledger leaves what a private federation learns as it is, to the last bit of the model: "
@@ -38,7 +38,8 @@ def table(runs: Sequence[Run]) -> Table:
     rows: Table = []
     for key, members in points.items():
         data, system = key
-        costs = {"seconds": [_seconds(run) for run in members], "bytes": list(map(_bytes, members))}
+        seconds = [seconds_per_round(run) for run in members]
+        sent = [bytes_per_round(run) for run in members]
         rows.append(
             {
                 "data": data,
@@ -52,8 +53,8 @@ def table(runs: Sequence[Run]) -> Table:
                     ).items()
                 },
                 "epsilon": _epsilon(members),
-                **spread("seconds", costs["seconds"], *key),
-                **spread("bytes", costs["bytes"], *key),
+                **spread("seconds", seconds, *key),
+                **spread("bytes", sent, *key),
                 "same_model": _same(members, points[data, PRIVATE]) if system == LEDGER else "",
             }
         )
@@ -64,19 +65,6 @@ def _epsilon(runs: Sequence[Run]) -> float | str:
     """The largest ε that any hospital has spent in any run; ``none`` without privacy."""
     spent = [value for run in runs for _, value in run.series("max", "epsilon")]
     return max(spent) if spent else "none"
-
-
-def _seconds(run: Run) -> float:
-    return run.manifest["summary"]["virtual_us"] / US_PER_S / _rounds(run)
-
-
-def _bytes(run: Run) -> float:
-    sent = run.manifest["summary"].get("messages", {})
-    return sum(kind["bytes"] for kind in sent.values()) / _rounds(run)
-
-
-def _rounds(run: Run) -> int:
-    return max(number for number, _ in run.series("pooled", "auroc"))
 
 
 def _same(runs: Sequence[Run], others: Sequence[Run]) -> int:

@@ -27,6 +27,7 @@ from simulation.consensus.quorum import byzantine_faults, crash_faults
 from simulation.consensus.raft import messages as raft_messages
 from simulation.consensus.raft import params as raft_params
 from simulation.consensus.raft import replica as raft_replica
+from simulation.consensus.sequencer import attacks as sequencer_attacks
 from simulation.consensus.sequencer import messages as sequencer_messages
 from simulation.consensus.sequencer import params as sequencer_params
 from simulation.consensus.sequencer import replica as sequencer_replica
@@ -109,6 +110,7 @@ PROTOCOLS: dict[str, ProtocolSpec] = {
         tolerates=_none_survived,
         min_replicas=1,
         summary=_summary(sequencer),
+        behaviours=sequencer_attacks.ATTACKS,
     ),
 }
 

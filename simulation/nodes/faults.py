@@ -131,7 +131,8 @@ class BehaveFault(Fault):
     behaviour: tuple[str, ...] = ("silent",)
     """What it does, one or several of the behaviours of its protocol in turn (silent, delay,
     forget-some, repeat, favour-half for every protocol; equivocate, censor, wrong-digest and others
-    for PBFT; equivocate, censor, fork-back and others for HotStuff); empty for honest again."""
+    for PBFT; equivocate, censor, fork-back and others for HotStuff; equivocate for the sequencer);
+    empty for honest again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
