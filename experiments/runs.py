@@ -102,7 +102,7 @@ def run_missing(works: Sequence[Work], say: Say, jobs: int = 1) -> Iterator[tupl
         how = f"{event.wall_s:.1f} s"
         if event.failure is not None:
             broken = _broken(work.stem, event.directory)
-            how = f"FAILED: {event.failure}" if broken is None else f"{how}: {broken}"
+            how = f"FAILED: {event.failure}" if broken is None else f"{how}: {broken.split(';')[0]}"
             if broken is None:
                 failures[work.stem][event.directory] = event.failure
         done = len(work.jobs) - left[work.stem]
