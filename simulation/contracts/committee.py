@@ -8,6 +8,7 @@ from typing import cast
 from simulation.base.encoding import Value
 from simulation.base.ids import ReplicaId
 from simulation.ledger.state import Reader
+from simulation.ledger.value import read_once
 from simulation.ledger.voters import VOTERS_KEY
 
 
@@ -28,7 +29,12 @@ class Committee:
 
 def committee(state: Reader) -> Committee:
     """The replicas that vote on the next block."""
-    match state.get(VOTERS_KEY):
+    return _committee(state.get(VOTERS_KEY))
+
+
+@read_once
+def _committee(value: Value) -> Committee:
+    match value:
         case {"epoch": int(epoch), "quorum": int(quorum), "replicas": (*pairs,)}:
             ids = tuple(cast("tuple[int, Value]", pair)[0] for pair in pairs)
             return Committee(epoch, ids, quorum)

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from simulation.base.digest import Digest, Tag, tagged_hash
-from simulation.base.encoding import encode
+from simulation.base.encoding import Value, encode
 from simulation.base.ids import NodeId
 from simulation.ledger.state import Reader
+from simulation.ledger.value import read_once
 
 HOSPITAL, REVOKED = "hospital", "revoked"
 
 
 def role_of(state: Reader, member: NodeId) -> str | None:
     """``hospital``, ``coordinator``, ``revoked``, or None for somebody who is no member."""
-    match state.get(member_key(member)):
-        case {"role": str(role)}:
-            return role
-        case _:
-            return None
+    return _entry(state.get(member_key(member)))[0]
 
 
 def key_of(state: Reader, member: NodeId) -> bytes | None:
     """The member's encoded public key, or None for somebody who is no member or revoked."""
-    match state.get(member_key(member)):
+    return _entry(state.get(member_key(member)))[1]
+
+
+@read_once
+def _entry(value: Value) -> tuple[str | None, bytes | None]:
+    """A member's role, and its key unless it is revoked."""
+    match value:
         case {"role": str(role), "key": bytes(key)} if role != REVOKED:
-            return key
+            return role, key
+        case {"role": str(role)}:
+            return role, None
         case _:
-            return None
+            return None, None
 
 
 def last_sequence(state: Reader, member: NodeId) -> int:

@@ -33,6 +33,7 @@ from simulation.contracts.fields import natural, text
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Context, Recorded, Rejected
 from simulation.ledger.state import Journal, Reader
+from simulation.ledger.value import read_once
 
 POLICY_KEY = "privacy/policy"
 
@@ -169,7 +170,12 @@ def spend(state: Journal, hospital: HospitalId) -> None:
 
 def account(state: Reader, hospital: HospitalId) -> Account:
     """A hospital's account for the chain's data unit; an empty one before its first claim."""
-    match state.get(account_key(policy(state)[0], hospital)):
+    return _account(state.get(account_key(policy(state)[0], hospital)))
+
+
+@read_once
+def _account(value: Value) -> Account:
+    match value:
         case {
             "earlier_e6": int(earlier),
             "spent_e6": int(spent),
@@ -185,7 +191,12 @@ def account(state: Reader, hospital: HospitalId) -> Account:
 
 def policy(state: Reader) -> tuple[str, int | None]:
     """The data unit, and the cap on ε in millionths, if there is one."""
-    match state.get(POLICY_KEY):
+    return _policy(state.get(POLICY_KEY))
+
+
+@read_once
+def _policy(value: Value) -> tuple[str, int | None]:
+    match value:
         case {"unit": str(unit), "cap_e6": None | int() as cap}:
             return unit, cap
         case _:

@@ -19,7 +19,8 @@ from simulation.contracts.evidence import is_quarantined
 from simulation.contracts.members import REVOKED, role_of
 from simulation.contracts.rules import Rule, least_updates, rule_of
 from simulation.ledger.genesis import Genesis
-from simulation.ledger.state import Reader
+from simulation.ledger.state import Reader, read_once_per_state
+from simulation.ledger.value import read_once
 
 SALT_BYTES = 32
 PARAMETERS_KEY = "task/parameters"
@@ -237,7 +238,12 @@ def _deadlines(value: Value) -> Deadlines | None:
 
 def parameters(state: Reader) -> Parameters:
     """The task's parameters, as a state holds them from height 0 on."""
-    match state.get(PARAMETERS_KEY):
+    return _parameters(state.get(PARAMETERS_KEY))
+
+
+@read_once
+def _parameters(value: Value) -> Parameters:
+    match value:
         case Mapping() as task:
             known = cast("Mapping[str, Value]", task)
         case _:
@@ -254,7 +260,12 @@ def parameters(state: Reader) -> Parameters:
 
 def status(state: Reader) -> Status:
     """Where the task stands, by this copy."""
-    match state.get(STATUS_KEY):
+    return _status(state.get(STATUS_KEY))
+
+
+@read_once
+def _status(value: Value) -> Status:
+    match value:
         case {"round": int(number), "open": bool(is_open), "root": bytes() | None as root}:
             return Status(number, is_open, root)
         case _:
@@ -263,11 +274,7 @@ def status(state: Reader) -> Status:
 
 def task_name(state: Reader) -> str:
     """The task's name in the genesis: the ``task`` of every commitment."""
-    match state.get(PARAMETERS_KEY):
-        case {"name": str(name)}:
-            return name
-        case _:
-            raise AssertionError("the contract checks its parameters at height 0")
+    return parameters(state).name
 
 
 def initial_root(state: Reader) -> Digest | None:
@@ -301,13 +308,19 @@ def expected_commitment(
 
 def round_status(copy: Reader, r: int) -> str | None:
     """The status of round ``r``, or None when it was never opened: the cheap question."""
-    match copy.get(round_key(r)):
+    return _word(copy.get(round_key(r)))
+
+
+@read_once
+def _word(value: Value) -> str | None:
+    match value:
         case {"status": str(word)}:
             return word
         case _:
             return None
 
 
+@read_once_per_state
 def read_round(copy: Reader, r: int) -> RoundState | None:
     """Round ``r`` as the copy knows it, or None when it was never opened."""
     match copy.get(round_key(r)):
@@ -335,7 +348,12 @@ def read_round(copy: Reader, r: int) -> RoundState | None:
 
 def commit_of(copy: Reader, r: int, hospital: HospitalId) -> Commit | None:
     """The commitment that the copy holds for a hospital in round ``r``, if any."""
-    match copy.get(commit_key(r, hospital)):
+    return _commit(copy.get(commit_key(r, hospital)), hospital)
+
+
+@read_once
+def _commit(value: Value, hospital: HospitalId) -> Commit | None:
+    match value:
         case {
             "commitment": bytes(digest),
             "nbytes": int(nbytes),
@@ -356,7 +374,12 @@ def opening_of(copy: Reader, r: int, hospital: HospitalId) -> Opening | None:
     commit = commit_of(copy, r, hospital)
     if commit is not None and commit.cid is not None:
         return Opening(hospital, commit.commitment, b"", commit.cid)
-    match copy.get(reveal_key(r, hospital)):
+    return _opening(copy.get(reveal_key(r, hospital)), hospital)
+
+
+@read_once
+def _opening(value: Value, hospital: HospitalId) -> Opening | None:
+    match value:
         case {
             "update_root": bytes(root),
             "salt": bytes(salt),
@@ -394,7 +417,12 @@ def _declined(copy: Reader, r: int, hospital: HospitalId) -> str | None:
 
 
 def _aggregate(copy: Reader, r: int) -> Aggregate | None:
-    match copy.get(aggregate_key(r)):
+    return _proposal(copy.get(aggregate_key(r)))
+
+
+@read_once
+def _proposal(value: Value) -> Aggregate | None:
+    match value:
         case {
             "hospitals": tuple(hospitals),
             "inputs_root": bytes(inputs_root),

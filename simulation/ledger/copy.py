@@ -82,6 +82,9 @@ class LedgerCopy:
         """That the state after the last block of epoch i names the voters of epoch i + 1."""
         self._outcomes: dict[Digest, tuple[int, Outcome]] = {}
         self._votes: dict[int, dict[ReplicaId, Attestation]] = {}
+        """Genuine signatures of uncertified headers, by height."""
+        self._unjudged: dict[int, dict[ReplicaId, Attestation]] = {}
+        """Signatures of headers whose voters were not known yet when they came."""
         self._certified: set[int] = set()
         self._ahead: dict[int, tuple[Block, Certificate]] = {}
         store.begin(genesis.encoded, self.name)
@@ -96,6 +99,11 @@ class LedgerCopy:
     def height(self) -> int:
         """Of the last block; 0 at the genesis."""
         return self.tip.height
+
+    @property
+    def root(self) -> Digest:
+        """Of the current state."""
+        return self._state.root
 
     def get(self, key: str) -> Value | None:
         """The current value at a state key, or None."""
@@ -203,23 +211,32 @@ class LedgerCopy:
         height, tip = attestation.height, self.tip.height
         if not 0 < height <= tip + MAX_AHEAD or height in self._certified:
             return None
-        voters = self.voters_at(height)
-        if height <= tip + 1 and not attestation.is_genuine(voters):
+        if height > tip + 1:
+            self._unjudged.setdefault(height, {}).setdefault(attestation.signer, attestation)
             return None
-        votes = self._votes.setdefault(height, {})
+        voters = self.voters_at(height)
+        votes = self._judged(height, voters)
+        if not attestation.is_genuine(voters):
+            return None
         votes.setdefault(attestation.signer, attestation)
-        if height > tip:
+        # Too few signatures of any header are too few of the right one.
+        if height > tip or len(votes) < voters.quorum:
             return None
         header = self.tip if height == tip else self.store.block(height).header
         wanted = (header.view, header.digest)
-        matching = [
-            v for v in votes.values() if (v.view, v.digest) == wanted and v.is_genuine(voters)
-        ]
+        matching = [vote for vote in votes.values() if (vote.view, vote.digest) == wanted]
         if len(matching) < voters.quorum:
             return None
         certificate = Certificate.of(matching, voters)
         self._certify(height, certificate)
         return certificate
+
+    def _judged(self, height: int, voters: Voters) -> dict[ReplicaId, Attestation]:
+        """The genuine signatures of a header so far, now that its voters are known."""
+        votes = self._votes.setdefault(height, {})
+        early = self._unjudged.pop(height, {})
+        votes.update({who: vote for who, vote in early.items() if vote.is_genuine(voters)})
+        return votes
 
     def add_certificate(self, height: int, certificate: Certificate) -> bool:
         """Take the certificate of an own block from somebody else; False when it has one already.
@@ -284,6 +301,7 @@ class LedgerCopy:
         self.store.certify(height, certificate)
         self._certified.add(height)
         self._votes.pop(height, None)
+        self._unjudged.pop(height, None)
 
     def _run(self, transactions: Sequence[bytes], time_us: int) -> Execution:
         return self._runtime.execute(
@@ -307,7 +325,7 @@ class LedgerCopy:
             proposer=proposer,
             time_us=time_us,
         )
-        return Block(header, execution.transactions, execution.outcomes)
+        return self._runtime.block(header, execution)
 
     def _checked(self, block: Block, height: int) -> Execution:
         """Execute somebody's block and compare everything that can be recomputed."""

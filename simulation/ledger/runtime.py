@@ -20,7 +20,7 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import EncodingError, Value
 from simulation.base.ids import NodeId
 from simulation.base.merkle import root_of_hashes
-from simulation.ledger.block import OK, Outcome, receipts_root
+from simulation.ledger.block import OK, Block, Header, Outcome, receipts_root
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.state import Journal, Staged, State
 from simulation.ledger.transaction import SignedTransaction, Transaction, transaction_id
@@ -129,6 +129,7 @@ class Runtime:
         self._gate = gate
         self._contracts = dict(contracts)
         self._memo: OrderedDict[_MemoKey, Execution] = OrderedDict()
+        self._blocks: OrderedDict[Header, Block] = OrderedDict()
 
     def initial_state(self, genesis: Genesis) -> State:
         """The state at height 0."""
@@ -172,6 +173,20 @@ class Runtime:
         if len(self._memo) > _MEMO_BLOCKS:
             self._memo.popitem(last=False)
         return execution
+
+    def block(self, header: Header, execution: Execution) -> Block:
+        """The block of this header; copies with an equal header share one, with its digest.
+
+        The header names transactions and outcomes by their roots, so it determines the block.
+        """
+        known = self._blocks.get(header)
+        if known is not None:
+            return known
+        block = Block(header, execution.transactions, execution.outcomes)
+        self._blocks[header] = block
+        if len(self._blocks) > _MEMO_BLOCKS:
+            self._blocks.popitem(last=False)
+        return block
 
     def _execute_one(
         self, block: Journal, data: bytes, chain: Digest, height: int, time_us: int

@@ -10,9 +10,11 @@ Writing None removes an entry, so that no reader has to tell an empty entry from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from simulation.base import sparse_merkle
 from simulation.base.digest import Digest, Tag, tagged_hash
@@ -26,6 +28,11 @@ _KEY = b"\x02"
 
 class Reader(Protocol):
     """Whatever answers questions about state: a state, a journal, a ledger copy."""
+
+    @property
+    def root(self) -> Digest | None:
+        """The root over all that it would answer; None while that is not known."""
+        ...
 
     def get(self, key: str) -> Value | None:
         """The value at ``key``, or None when there is none."""
@@ -98,6 +105,9 @@ class Journal:
     dropped when the transaction is rejected.
     """
 
+    root = None
+    """Not known before the changes are staged."""
+
     def __init__(self, below: State | Journal) -> None:
         self._below = below
         self.entries: dict[str, Entry] = {}
@@ -121,6 +131,38 @@ class Journal:
     def absorb(self, upper: Journal) -> None:
         """Take over what a journal on top of this one wrote."""
         self.entries.update(upper.entries)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_MOST_READ = 1 << 10
+"""How many answers a `read_once_per_state` reader keeps in mind."""
+
+
+def read_once_per_state(
+    read: Callable[Concatenate[Reader, P], T],
+) -> Callable[Concatenate[Reader, P], T]:
+    """The same pure function of a state and further arguments, called once for each root and them.
+
+    The root stands for every entry, so whoever has the same root has the same answer; a copy whose
+    state differs in one entry has another root and asks for itself. Changes that are still under
+    way have no root and are asked each time. The other arguments are positional and hashable.
+    """
+    known: OrderedDict[tuple[object, ...], T] = OrderedDict()
+
+    @wraps(read)
+    def reader(state: Reader, *args: P.args, **kwargs: P.kwargs) -> T:
+        if state.root is None:
+            return read(state, *args, **kwargs)
+        key = (state.root, *args)
+        if key in known:
+            return known[key]
+        result = known[key] = read(state, *args, **kwargs)
+        if len(known) > _MOST_READ:
+            known.popitem(last=False)
+        return result
+
+    return cast("Callable[Concatenate[Reader, P], T]", reader)
 
 
 def require_path(key: str) -> None:
