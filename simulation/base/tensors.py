@@ -10,6 +10,7 @@ Source: the project's protocol, section 2 (encoding and digests).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,19 @@ def decode_model(data: bytes) -> dict[str, NDArray[Any]]:
                 raise EncodingError("a tensor is [name, dtype, shape, bytes]")
     if encode_model(arrays) != data:
         raise EncodingError("not canonical: tensors unsorted or repeated, or −0.0 inside")
+    return arrays
+
+
+@lru_cache(maxsize=32)
+def read_model(data: bytes) -> Arrays:
+    """The arrays of `decode_model`, read-only and shared by all who ask for the same bytes.
+
+    Raises:
+        EncodingError: as `decode_model`.
+    """
+    arrays = decode_model(data)
+    for array in arrays.values():
+        array.setflags(write=False)
     return arrays
 
 

@@ -37,7 +37,7 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import encode
 from simulation.base.ids import HospitalId
 from simulation.base.merkle import merkle_root
-from simulation.base.tensors import decode_model, encode_model
+from simulation.base.tensors import encode_model, read_model
 from simulation.contracts.arithmetic import (
     clipped,
     krum_order,
@@ -98,7 +98,7 @@ def aggregate_models(rule: Rule, rows: tuple[tuple[HospitalId, int, bytes], ...]
         AggregationError: for the reasons of `quantise` and `aggregate`.
         EncodingError: when an update is not the canonical form of a model.
     """
-    models = [(hospital, weight, decode_model(data)) for hospital, weight, data in rows]
+    models = [(hospital, weight, read_model(data)) for hospital, weight, data in rows]
     result = aggregate(rule, [Update(h, quantise(arrays), w) for h, w, arrays in models])
     types = {name: array.dtype.name for name, array in models[0][2].items()}
     for hospital, _, arrays in models:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from simulation.base.digest import Digest, Tag, tagged_hash
 from simulation.base.encoding import Value, encode
 from simulation.base.ids import NodeId
@@ -47,11 +49,13 @@ def possession(chain: Digest, member: NodeId, key: bytes) -> Digest:
     return tagged_hash(Tag.KEY, encode([chain, member, key]))
 
 
+@lru_cache(maxsize=1024)
 def member_key(member: NodeId) -> str:
     """Where a member's role and key are kept."""
     return f"member/{member:03d}"
 
 
+@lru_cache(maxsize=1024)
 def sequence_key(member: NodeId) -> str:
     """Where a member's last used sequence number is kept."""
     return f"sequence/{member:03d}"

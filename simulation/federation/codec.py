@@ -8,6 +8,7 @@ are exact: what a ClientApp reads is bit for bit what the other side wrote, in t
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from simulation.base.encoding import EncodingError, Value, decode, encode
-from simulation.base.tensors import decode_model, encode_model
+from simulation.base.tensors import Arrays, encode_model, read_model
 
 _SEPARATOR = "/"
 
@@ -49,21 +50,29 @@ def unpack(model: bytes, rest: bytes) -> RecordDict:
     Raises:
         EncodingError: when the bytes are not what `pack` writes.
     """
+    return _unpack_as(model, rest, _array_record)
+
+
+_ToRecord = Callable[[Arrays, Mapping[str, str]], ArrayRecord]
+"""Makes an array record of a model's arrays: which of them, under which names."""
+
+
+def _unpack_as(model: bytes, rest: bytes, to_record: _ToRecord) -> RecordDict:
     try:
-        return _unpack(model, cast("dict[str, Any]", decode(rest)))
+        return _unpack(model, cast("dict[str, Any]", decode(rest)), to_record)
     except EncodingError:
         raise
     except Exception as error:  # bytes from a stranger may be canonical and still make no sense
         raise EncodingError(f"not a packed record dict: {error}") from error
 
 
-def _unpack(model: bytes, fields: dict[str, Any]) -> RecordDict:
+def _unpack(model: bytes, fields: dict[str, Any], to_record: _ToRecord) -> RecordDict:
     records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {}
-    arrays = decode_model(model) if model else {}
+    arrays: Arrays = read_model(model) if model else {}
     layout = fields["arrays"]
     for key, names in layout:
         prefix = f"{key}{_SEPARATOR}" if len(layout) > 1 else ""
-        records[key] = ArrayRecord({name: Array(arrays[prefix + name]) for name in names})
+        records[key] = to_record(arrays, {name: prefix + name for name in names})
     for key, items in fields["metrics"]:
         records[key] = MetricRecord(_unpack_items(items))
     for key, items in fields["configs"]:
@@ -71,13 +80,19 @@ def _unpack(model: bytes, fields: dict[str, Any]) -> RecordDict:
     return RecordDict({key: records[key] for key in fields["order"]})
 
 
-@lru_cache(maxsize=8)
-def arrays_of(model: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of canonical model bytes, read-only and shared by all who ask in a round."""
-    arrays = decode_model(model)
-    for array in arrays.values():
-        array.setflags(write=False)
-    return arrays
+def _array_record(arrays: Arrays, names: Mapping[str, str]) -> ArrayRecord:
+    return ArrayRecord({name: Array(arrays[full]) for name, full in names.items()})
+
+
+def _checked_record(arrays: Arrays, names: Mapping[str, str]) -> ArrayRecord:
+    """An empty record, for whoever does not want the arrays, once it is clear that they are there.
+
+    Raises:
+        KeyError: when one is not.
+    """
+    for full in names.values():
+        arrays[full]
+    return ArrayRecord()
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +104,7 @@ def declared_examples(model: bytes, rest: bytes) -> int:
     Raises:
         EncodingError: when the bytes are not what `pack` writes.
     """
-    return examples_in(unpack(model, rest))
+    return examples_in(_unpack_as(model, rest, _checked_record))
 
 
 def examples_in(content: RecordDict) -> int:

@@ -21,9 +21,9 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from simulation.base.ids import NodeId
-from simulation.base.tensors import Arrays
+from simulation.base.tensors import Arrays, read_model
 from simulation.base.units import US_PER_S
-from simulation.federation.codec import array_record_bytes, arrays_of, pack, unpack
+from simulation.federation.codec import array_record_bytes, pack, unpack
 from simulation.federation.identity import (
     RUN_ID,
     SERVER_NODE,
@@ -145,7 +145,7 @@ class SimGrid(Grid):
         """Close the open round with this model, measure it, and return the measurements."""
         model = array_record_bytes(arrays)
         if self._coordinator.open_round is None:
-            return self._observer(self._train_rounds, arrays_of(model))
+            return self._observer(self._train_rounds, read_model(model))
         return self._close(model)
 
     def finish(self, state: RecordDict) -> None:
@@ -159,7 +159,7 @@ class SimGrid(Grid):
 
     def _close(self, model: bytes) -> Mapping[str, float]:
         self._env.run(until=self._env.process(self._coordinator.close(model)))
-        return self._observer(self._train_rounds, arrays_of(model))
+        return self._observer(self._train_rounds, read_model(model))
 
     def _exchange(self, orders: list[Message], timeout: float | None) -> Any:
         self._packed = None
@@ -168,7 +168,7 @@ class SimGrid(Grid):
         first = next(iter(work.values()))
         if self._coordinator.open_round is not None and first.model:
             yield from self._coordinator.close(first.model)
-            self._observer(self._train_rounds, arrays_of(first.model))
+            self._observer(self._train_rounds, read_model(first.model))
         if is_training(first.category):
             self._train_rounds += 1
             return (yield from self._coordinator.train(self._train_rounds, work, deadline_us))

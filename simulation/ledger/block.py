@@ -20,7 +20,7 @@ from simulation.base.ids import ReplicaId, hospital_name
 from simulation.base.keys import SIGNATURE_BYTES, SigningKey
 from simulation.base.merkle import EMPTY_ROOT, merkle_root
 from simulation.ledger.genesis import Genesis
-from simulation.ledger.signatures import is_signature
+from simulation.ledger.signatures import is_vote, sign_vote
 from simulation.ledger.value import is_natural
 from simulation.ledger.voters import Voters
 
@@ -212,14 +212,14 @@ class Attestation:
         if key is None or self.chain != voters.chain:
             return False
         message = vote_digest(self.chain, self.view, self.height, self.digest)
-        return is_signature(key, message, self.signature)
+        return is_vote(key, message, self.signature)
 
 
 def attest(header: Header, signer: ReplicaId, key: SigningKey) -> Attestation:
     """Sign a header as replica ``signer``."""
     message = vote_digest(header.chain, header.view, header.height, header.digest)
     return Attestation(
-        header.chain, header.view, header.height, header.digest, signer, key.sign(message)
+        header.chain, header.view, header.height, header.digest, signer, sign_vote(key, message)
     )
 
 
@@ -267,7 +267,7 @@ class Certificate:
             return f"{len(signers)} signers are fewer than the quorum of {voters.quorum}"
         message = vote_digest(voters.chain, header.view, header.height, header.digest)
         for signer, signature in zip(signers, self.signatures, strict=True):
-            if not is_signature(keys[signer], message, signature):
+            if not is_vote(keys[signer], message, signature):
                 return f"{hospital_name(signer)} did not sign this header"
         return None
 

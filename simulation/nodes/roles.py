@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from simulation.base.ids import NodeId
 from simulation.contracts.membership import former_key
@@ -11,7 +12,7 @@ from simulation.contracts.rounds import status
 from simulation.ledger.copy import LedgerCopy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Roles:
     """The parts of all nodes in one epoch."""
 
@@ -25,17 +26,17 @@ class Roles:
     fed_by: int
     """How many replicas feed a follower: one of them is honest."""
 
-    @property
+    @cached_property
     def peers(self) -> tuple[NodeId, ...]:
         """The other replicas."""
         return tuple(voter for voter in self.voters if voter != self.node)
 
-    @property
+    @cached_property
     def feeders(self) -> tuple[NodeId, ...]:
         """The replicas that feed this node."""
         return self._feeders(self.node)
 
-    @property
+    @cached_property
     def fed(self) -> tuple[NodeId, ...]:
         """The followers that this node feeds."""
         return tuple(f for f in self.followers if self.node in self._feeders(f))

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from simulation.base.digest import DIGEST_BYTES, Digest
 from simulation.base.encoding import EncodingError
-from simulation.base.tensors import TensorError, decode_model, model_root
+from simulation.base.tensors import TensorError, model_root, read_model
 from simulation.contracts.aggregation import AggregationError, quantise
 from simulation.contracts.rounds import (
     RoundState,
@@ -46,7 +46,7 @@ def root_of(model: bytes) -> Digest:
     Raises:
         EncodingError: when the bytes are not the canonical form of a model.
     """
-    return model_root(decode_model(model))
+    return model_root(read_model(model))
 
 
 def root_of_any(data: bytes) -> Digest:
@@ -68,13 +68,13 @@ def layout_of(model: bytes) -> Layout:
     Raises:
         EncodingError: when the bytes are not the canonical form of a model.
     """
-    return tuple((n, a.dtype.name, a.shape) for n, a in decode_model(model).items())
+    return tuple((n, a.dtype.name, a.shape) for n, a in read_model(model).items())
 
 
 @lru_cache(maxsize=256)
 def _fits_integers(model: bytes) -> bool:
     try:
-        quantise(decode_model(model))
+        quantise(read_model(model))
     except AggregationError:
         return False
     return True

@@ -14,6 +14,7 @@ Source: RFC 9180 (HPKE); NIST SP 800-38D (GCM), section 8 (uniqueness of key and
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from simulation.base.encoding import EncodingError, Value, decode, encode
-from simulation.vault.hpke import OVERHEAD_BYTES, HpkeError, seal, unseal
+from simulation.vault.hpke import OVERHEAD_BYTES, HpkeError, public_of, seal, unseal
 
 OBJECT_KEY_BYTES = 32
 WRAPPED_BYTES = OBJECT_KEY_BYTES + OVERHEAD_BYTES
@@ -58,10 +59,7 @@ class Envelope:
         """
         if len(key) != OBJECT_KEY_BYTES:
             raise EnvelopeError(f"the object's key has {len(key)} bytes, not {OBJECT_KEY_BYTES}")
-        try:
-            return AESGCM(key).decrypt(_NONCE, self.box, context)
-        except InvalidTag:
-            raise EnvelopeError("the box does not open with this key in this context") from None
+        return _opened(key, self.box, context)
 
 
 def enclose(
@@ -85,31 +83,56 @@ def enclose(
     return Envelope(box, wrapped)
 
 
+@lru_cache(maxsize=256)
+def _opened(key: bytes, box: bytes, context: bytes) -> bytes:
+    # Many nodes open one object; what comes out is a function of these three, so they share it.
+    try:
+        return AESGCM(key).decrypt(_NONCE, box, context)
+    except InvalidTag:
+        raise EnvelopeError("the box does not open with this key in this context") from None
+
+
+_wrapped_here: OrderedDict[tuple[bytes, bytes, bytes], bytes] = OrderedDict()
+"""What `wrap` has made lately: the key inside, by receiver, wrapped key and context."""
+_MOST_WRAPPED = 1 << 14
+
+
 def wrap(key: bytes, public: bytes, context: bytes, material: bytes) -> bytes:
     """An object's key for one receiver."""
-    return seal(public, key, context, material)
+    wrapped = seal(public, key, context, material)
+    _wrapped_here[public, wrapped, context] = key
+    if len(_wrapped_here) > _MOST_WRAPPED:
+        _wrapped_here.popitem(last=False)
+    return wrapped
 
 
 def unwrap(wrapped: bytes | None, secret: bytes, public: bytes, context: bytes) -> bytes:
     """An object's key, by a receiver with its pair of keys.
+
+    What was wrapped in this process opens to what went in, so these bytes, in this context, with
+    the pair of keys that they were made for, are not opened once more; any others are.
 
     Raises:
         EnvelopeError: when there is no key for this receiver in this context.
     """
     if wrapped is None:
         raise EnvelopeError("there is no key for this receiver")
+    known = _wrapped_here.get((public, wrapped, context))
+    if known is not None and public_of(secret) == public:
+        return known
     try:
         return unseal(secret, public, wrapped, context)
     except HpkeError as error:
         raise EnvelopeError(f"the wrapped key does not open: {error}") from None
 
 
+@lru_cache(maxsize=1024)
 def object_context(chain: bytes, task: str, number: int, owner: int) -> bytes:
     """What an envelope is bound to: an object of one round and owner opens as no other."""
     return encode(["object", chain, task, number, owner])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def read_envelope(data: bytes) -> Envelope:
     """The envelope whose canonical bytes these are; all nodes of a run read the same ones.
 

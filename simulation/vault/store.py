@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -33,8 +34,10 @@ class VaultError(Exception):
         self.problem = problem
 
 
+@lru_cache(maxsize=512)
 def cid_of(data: bytes) -> str:
     """The address of these bytes: CIDv1, dag-cbor, sha2-256, in lower-case base32."""
+    # Cached, because every holder of an object asks, and more than once.
     # With version, codec and hash pinned, a CID is four fixed bytes and the digest; a library that
     # knows all of them takes two milliseconds for it (the tests hold this against one).
     binary = _PREFIX + hashlib.sha256(data).digest()

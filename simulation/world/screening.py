@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from simulation.base.ids import NodeId
-from simulation.federation.codec import arrays_of
+from simulation.base.tensors import read_model
 from simulation.learning.screening import ScreeningParams, UpdateScreening, screen
 from simulation.network.clock import Clock
 from simulation.nodes.coordinator import Screen
@@ -24,9 +24,9 @@ def screening(
         return None
 
     def compare(number: int, base: bytes, replies: Mapping[NodeId, Reply]) -> None:
-        start = arrays_of(base)
+        start = read_model(base)
         shapes = {name: array.shape for name, array in start.items()}
-        updates = {h: arrays_of(reply.model) for h, reply in replies.items()}
+        updates = {h: read_model(reply.model) for h, reply in replies.items()}
         alike = {
             h: arrays
             for h, arrays in updates.items()

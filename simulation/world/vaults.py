@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
-from simulation.base.ids import HospitalId
+from simulation.base.ids import HospitalId, NodeId
 from simulation.base.rng import Streams
 from simulation.config.experiment import Experiment
-from simulation.contracts.committee import committee
+from simulation.contracts.committee import Committee, committee
 from simulation.nodes.conduct import Conduct
 from simulation.nodes.ledger_service import LedgerService, Record
 from simulation.nodes.sealing import Sealing
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import Declared, Layout
 from simulation.vault.audit_key import AuditKey
-from simulation.vault.params import placement
+from simulation.vault.params import VaultParams, placement
 from simulation.vault.store import DirectoryVault, MemoryVault
 
 FOLDER = "vault"
@@ -66,8 +66,12 @@ class Vaults:
 
     def _keeps(self, ledger: LedgerService, owner: HospitalId) -> bool:
         """Whether a node keeps an owner's objects, by those who vote now on its own ledger."""
-        voting = committee(ledger.copy)
-        count = len(voting.replicas)
-        copies = self._params.count(count, voting.holders)
-        places = placement(owner, count, copies)
-        return ledger.node.id in (owner, *(voting.replicas[place] for place in places))
+        return ledger.node.id in _keepers(self._params, committee(ledger.copy), owner)
+
+
+@lru_cache(maxsize=1024)
+def _keepers(params: VaultParams, voting: Committee, owner: HospitalId) -> frozenset[NodeId]:
+    """Who keeps an owner's objects, itself included."""
+    count = len(voting.replicas)
+    places = placement(owner, count, params.count(count, voting.holders))
+    return frozenset((owner, *(voting.replicas[place] for place in places)))
