@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from simulation.base.merkle import merkle_root
@@ -17,7 +18,11 @@ ROW_COLUMNS = (("blocks", "header"), ("transactions", "payload"), ("certificates
 
 def ledger_bit(scene: Scene) -> Damage:
     """One bit of a stored header, transaction or certificate."""
-    path = scene.ledger()
+    return row_bit(scene, scene.ledger())
+
+
+def row_bit(scene: Scene, path: Path) -> Damage:
+    """One bit of a stored header, transaction or certificate of this ledger file."""
     table, column = scene.choose("column", ROW_COLUMNS)
     with scene.open(path) as db:
         height = scene.height(db)
