@@ -49,6 +49,7 @@ TITLES = {
     "false_update": ("reveals another update", "holders check the bytes"),
     "false_root": ("reveals another root", "contract recomputes the hash"),
     "withhold": ("withholds after its commitment", "reveal deadline"),
+    "overspend": ("commits above its budget of ε", "contract keeps the cap"),
     "primary_equivocates": ("primary proposes two batches", "signed proposals are evidence"),
     "primary_wrong_digest": ("primary's digest is not the batch's", "payload hashed first"),
     "primary_censors": ("primary censors hospitals", "view-change timer"),
@@ -68,10 +69,17 @@ TITLES = {
     "under_noising": ("adds a tenth of the claimed noise", "audit of the training only"),
 }
 """Each row's attack and what is to stop or detect it."""
-CLAIMED = tuple(TITLES)[:18]
+CLAIMED = tuple(TITLES)[:19]
 """The rows that the protocol claims to stop."""
-LONG = ("replay_own", "replay_other", "replay_chain", "replay_round", "idle_last_round")
-CONTROLS = {"under_noising": "control_dp", **dict.fromkeys(LONG, "control_long")}
+LONG = (
+    "replay_own", "replay_other", "replay_chain", "replay_round", "vault_loses", "vault_alters",
+    "idle_last_round",
+)  # fmt: skip
+CONTROLS = {
+    "under_noising": "control_dp",
+    "overspend": "control_cap",
+    **dict.fromkeys(LONG, "control_long"),
+}
 """The runs without the attacker, where they are not ``control``."""
 EDITS = 3
 """Random single-bit edits of one ledger file, each audited by itself; a run's attempts."""

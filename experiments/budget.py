@@ -1,8 +1,8 @@
 """Enforcement by contract: what a hospital may spend is decided by the ledger, not by the hospital.
 
-Noise is planned so that all rounds together would spend the planned ε. Under a cap the ledger
-refuses the commitment that would pass it, and the round goes on without that hospital. By then the
-hospital has trained and its own accountant has counted that, although nothing has left it.
+Noise is planned so that all rounds together would spend the planned ε. Under a cap a hospital sits
+out, visibly, the first round that its account on the ledger has no room for, and all later ones.
+The ledger would refuse its commitment: the row ``overspend`` of ``attack_defence`` is who tries.
 """
 
 from __future__ import annotations

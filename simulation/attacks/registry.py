@@ -18,6 +18,7 @@ from simulation.attacks.learners.under_noising import UnderNoisingAttack
 from simulation.attacks.members.copycat import CopycatAttack
 from simulation.attacks.members.equivocate import EquivocateAttack
 from simulation.attacks.members.false_reveal import FalseRevealAttack
+from simulation.attacks.members.overspend import OverspendAttack
 from simulation.attacks.members.replay import ReplayAttack
 from simulation.attacks.members.withhold import WithholdAttack
 from simulation.attacks.vaults.bad_vault import BadVaultAttack
@@ -36,6 +37,7 @@ AttackParams = Union[
     CopycatAttack,
     EquivocateAttack,
     FalseRevealAttack,
+    OverspendAttack,
     ReplayAttack,
     WithholdAttack,
     BadVaultAttack,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from simulation.attacks.attack import Attack, HospitalAttack
 from simulation.attacks.learners.data import DataAttack
 from simulation.attacks.learners.under_noising import UnderNoisingAttack
+from simulation.attacks.members.overspend import OverspendAttack
 from simulation.config.errors import Path, Problem
 from simulation.config.experiment import Experiment
 from simulation.federation.params import OWN_CLIENT_APP
@@ -48,6 +49,8 @@ def _where(experiment: Experiment, attack: Attack, path: Path) -> Iterator[Probl
         )
     if isinstance(attack, UnderNoisingAttack) and not isinstance(experiment.privacy, DpSgdParams):
         yield Problem((*path, "kind"), "there is no noise to add less of; use privacy.kind: dp_sgd")
+    if isinstance(attack, OverspendAttack) and getattr(experiment.privacy, "cap", None) is None:
+        yield Problem((*path, "kind"), "there is no budget to overspend; give privacy.cap a value")
     if isinstance(attack, DataAttack) and experiment.federation.client_app != OWN_CLIENT_APP:
         yield Problem(
             (*path, "kind"),

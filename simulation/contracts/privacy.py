@@ -141,7 +141,7 @@ def reserve(
     found = _for_task(account(state, hospital), task)
     if wanted_e6 < found.spent_e6:
         raise Rejected("privacy-falls")
-    if cap_e6 is not None and found.earlier_e6 + wanted_e6 > cap_e6:
+    if _passes(found, wanted_e6, cap_e6):
         _put(state, unit, hospital, replace(found, exhausted=True))
         raise Recorded("budget-exceeded")
     _put(state, unit, hospital, replace(found, reserved_e6=wanted_e6, round=number))
@@ -154,6 +154,16 @@ def reserve(
         "status": RESERVED,
     }
     state.put(entry_key(unit, hospital, task, number), entry)
+
+
+def allows(state: Reader, task: str, hospital: HospitalId, wanted_e6: int) -> bool:
+    """Whether a claim of so many millionths of ε for the whole task would be below the cap."""
+    found = account(state, hospital)
+    return not found.exhausted and not _passes(_for_task(found, task), wanted_e6, policy(state)[1])
+
+
+def _passes(found: Account, wanted_e6: int, cap_e6: int | None) -> bool:
+    return cap_e6 is not None and found.earlier_e6 + wanted_e6 > cap_e6
 
 
 def spend(state: Journal, hospital: HospitalId) -> None:

@@ -124,6 +124,17 @@ def _arrays(content: RecordDict) -> Arrays:
     return {name: array.numpy() for name, array in record.items()}
 
 
+def foreseen_epsilon_e6(trainer: Trainer, context: Context) -> int | None:
+    """ε of a hospital's whole history in millionths, if it trained once more; None without DP.
+
+    The number that the hospital would declare, so that it and the ledger never disagree.
+    """
+    if trainer.plan is None:
+        return None
+    entry = trainer.plan.entry([*_read_history(context), trainer.plan.release])
+    return int(entry["epsilon_e6"])
+
+
 def _array_record(arrays: Arrays) -> ArrayRecord:
     return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 

@@ -23,6 +23,8 @@ from simulation.nodes.messages import Order, Product
 from simulation.nodes.update_check import root_of
 
 DurationUs = Callable[[NodeId, Order], int]
+Foresee = Callable[[Context], int | None]
+"""The ε of a hospital's whole history in millionths, if it trained once more; None: unknown."""
 Announce = Callable[[NodeId, Order], None]
 """Tells whoever computes that a hospital has begun to work on an order."""
 
@@ -55,6 +57,7 @@ class FlowerLearner:
         streams: Streams,
         duration_us: DurationUs,
         announce: Announce,
+        foresee: Foresee = lambda _: None,
     ) -> None:
         self._hospital = hospital
         self._app = app
@@ -62,6 +65,11 @@ class FlowerLearner:
         self._streams = streams
         self._duration_us = duration_us
         self._announce = announce
+        self._foresee = foresee
+
+    def foresee(self) -> int | None:
+        """What the hospital's account would stand at after one more training."""
+        return self._foresee(self._context)
 
     def begin(self, order: Order) -> _Job:
         """Start on an order; its virtual duration comes from the cost model."""

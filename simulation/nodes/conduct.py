@@ -34,6 +34,11 @@ class Conduct:
         yield from ()
         return product
 
+    def overspends(self, number: int) -> bool:
+        """Whether it trains although the ledger would not allow what that costs."""
+        del number
+        return False
+
     def commits(self, ledger: LedgerService, order: Order, body: Body) -> list[Body]:
         """The commitments that it submits, one after the other."""
         del ledger, order
@@ -87,6 +92,9 @@ class Chained(Conduct):
         for link in self._links:
             product = yield from link.prepare(ledger, order, product)
         return product
+
+    def overspends(self, number: int) -> bool:
+        return any(link.overspends(number) for link in self._links)
 
     def commits(self, ledger: LedgerService, order: Order, body: Body) -> list[Body]:
         bodies = [body]

@@ -185,9 +185,18 @@ class Hospital:
             return "not-eligible"
         if state.status != OPEN:
             return "round-not-open"
-        if privacy.account(copy, self.node.id).exhausted:
+        if not self._can_afford(ledger) and not self._conduct.overspends(number):
             return "budget-exceeded"
         return "" if root_of(order.model) == state.base_root else "wrong-base"
+
+    def _can_afford(self, ledger: LedgerService) -> bool:
+        """Whether one more training leaves the hospital's account on the ledger below its cap."""
+        copy, me = ledger.copy, self.node.id
+        if privacy.policy(copy)[1] is None:
+            return True
+        # Without a claim there is nothing to compare; the contract refuses such an update itself.
+        wanted_e6 = self._learner.foresee() or 0
+        return privacy.allows(copy, self._known.name, me, wanted_e6)
 
     def _enter(
         self, ledger: LedgerService, order: Order, product: Product, start_us: int

@@ -302,6 +302,13 @@ class Job(Protocol):
 class Learner(Protocol):
     """A hospital's private side: the only place that sees its records."""
 
+    def foresee(self) -> int | None:
+        """The ε of the hospital's whole history in millionths, if it trained once more.
+
+        None where nothing can be said: without a guarantee, or with an app of the user's own.
+        """
+        ...
+
     def begin(self, order: Order) -> Job:
         """Start working on an order at the moment of its delivery."""
         ...

@@ -23,12 +23,14 @@ from simulation.base.tensors import Arrays, encode_model, model_root
 from simulation.config.experiment import Experiment
 from simulation.contracts.rules import Rule
 from simulation.federation.announce import Announcer
+from simulation.federation.apps import foreseen_epsilon_e6
 from simulation.federation.codec import declared_examples
 from simulation.federation.fixed import rule_for
 from simulation.federation.grid import SimGrid
 from simulation.federation.identity import hospital_context, server_context
-from simulation.federation.learner import FlowerLearner
+from simulation.federation.learner import FlowerLearner, Foresee
 from simulation.federation.loading import load_client_app, load_server_app
+from simulation.federation.params import OWN_CLIENT_APP
 from simulation.federation.setting import Setting, bound
 from simulation.federation.steering import STOPPED_RECORD
 from simulation.learning.cost import hospital_speed, training_us
@@ -241,13 +243,21 @@ class World:
             residents=residents,
         )
 
+    def _foresee(self, hospital: HospitalId) -> Foresee:
+        """What a hospital knows of its privacy account before it trains."""
+        if self.experiment.federation.client_app != OWN_CLIENT_APP:
+            return lambda _: None
+        trainer = self.setting.trainer_of(hospital)
+        return lambda context: foreseen_epsilon_e6(trainer, context)
+
     def _hospital(self, hospital: HospitalId, given: Conduct | None) -> Hospital:
         node, recomputed = self.nodes[hospital], self.rule is not None
         conduct = given or self.roles.conduct(node, self.record, recomputed=recomputed)
         context = hospital_context(hospital, self.hospitals)
         learner = FlowerLearner(
-            hospital, self.client_app, context, self.streams, self._duration_us, self._announce
-        )
+            hospital, self.client_app, context, self.streams, self._duration_us, self._announce,
+            self._foresee(hospital),
+        )  # fmt: skip
         ledger = self.experiment.ledger
         sealed = isinstance(ledger, CommitRevealLedger)
         everyone = sealed or (isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all")

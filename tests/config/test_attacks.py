@@ -70,6 +70,8 @@ def test_attacks_are_held_against_ledger_and_privacy(refusal):
     )
     one = MINIMAL + "attacks:\n  - {kind: under_noising, hospitals: [0]}\n"
     assert "there is no noise to add less of" in refusal("privacy=none", text=one)
+    one = MINIMAL + "attacks:\n  - {kind: overspend, hospitals: [0]}\n"
+    assert "there is no budget to overspend; give privacy.cap a value" in refusal(text=one)
     one = MINIMAL + "attacks:\n  - {kind: omit, victim: 7}\n"
     assert "attacks[0].victim: there is no hospital 7; use 0 to 6" in refusal(text=one)
 

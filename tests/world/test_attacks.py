@@ -11,6 +11,7 @@ from simulation.attacks.coordinator.tamper import OmitAttack, ReweighAttack, Tam
 from simulation.attacks.members.copycat import CopycatAttack
 from simulation.attacks.members.equivocate import EquivocateAttack
 from simulation.attacks.members.false_reveal import FalseRevealAttack
+from simulation.attacks.members.overspend import OverspendAttack
 from simulation.attacks.members.replay import ReplayAttack
 from simulation.attacks.members.withhold import WithholdAttack
 from simulation.attacks.vaults.bad_vault import BadVaultAttack
@@ -250,22 +251,39 @@ def test_integers_learn_what_floats_learn(vary, source: str):
 # ---- budgets ------------------------------------------------------------------------------------
 
 
-def test_a_hospital_at_its_cap_sits_out_visibly_and_the_round_goes_on(experiment):
-    """Refused at the cap; the refusal is a visible event and the round goes on."""
+def room_for_one_round(experiment):
+    """Three rounds under a cap that the second round would pass at every hospital."""
     free = DpSgdParams(noise_multiplier=1.0)
     spent = only(simulate(with_privacy(experiment, free), 1), PrivacySpent)
     first = max(e.epsilon for e in spent if e.round == 1)
     second = min(e.epsilon for e in spent if e.round == 2)
     assert first < second
     capped = DpSgdParams(noise_multiplier=1.0, cap=(first + second) / 2)
+    return with_privacy(experiment, capped, rounds=3)
 
-    outcome = simulate(with_privacy(experiment, capped, rounds=3), 1)
+
+def test_a_hospital_checks_its_budget_before_it_trains_sits_out_and_the_round_goes_on(experiment):
+    """Checks ε_spent + ε_round ≤ cap (else sits out, visibly), before it trains."""
+    capped = room_for_one_round(experiment)
+
+    outcome = simulate(capped, 1)
 
     assert [e.outcome for e in only(outcome, RoundClosed)] == ["aggregated", "void", "void"]
     refused = [(e.round, e.hospital, e.reason) for e in only(outcome, ModelRefused)]
     assert sorted(refused) == [(r, h, "budget-exceeded") for r in (2, 3) for h in range(4)]
-    trained = {e.round for e in only(outcome, Trained)}
-    assert trained == {1, 2}, "an exhausted hospital does not train any more"
+    assert {e.round for e in only(outcome, Trained)} == {1}
+    assert max(e.epsilon for e in only(outcome, PrivacySpent)) <= capped.privacy.cap
+
+
+def test_the_contract_refuses_whoever_trains_on_with_a_budget_that_is_used_up(experiment):
+    """Refused at the cap, and the refusal is a visible event; the others are not touched."""
+    outcome = attacked(room_for_one_round(experiment), OverspendAttack(hospitals=(2,)))
+
+    assert [e.outcome for e in only(outcome, RoundClosed)] == ["aggregated", "void", "void"]
+    trained = {(e.round, e.hospital) for e in only(outcome, Trained) if e.round > 1}
+    assert trained == {(2, 2), (3, 2)}
+    assert codes(outcome, "task.commit", 2) == ["ok", "budget-exceeded", "budget-exceeded"]
+    assert [(e.round, e.node) for e in only(outcome, Attacked)] == [(2, 2), (3, 2)]
 
 
 def with_privacy(experiment, privacy, rounds=2):
