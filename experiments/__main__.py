@@ -38,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write_readme:
         _say(f"wrote {write_readme()}")
         return DONE
+    if options.redraw:
+        from experiments.suite import redraw
+
+        for path in redraw():
+            _say(f"drew {path}")
+        return DONE
     warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
     size = Size(options.size)
     out = options.out or _default_out(size)
@@ -183,6 +189,11 @@ def _parser() -> argparse.ArgumentParser:
         "--write-readme",
         action="store_true",
         help="write the list in experiments/README.md anew from the stems and their references",
+    )
+    parser.add_argument(
+        "--redraw",
+        action="store_true",
+        help="draw the figures in results/reference anew from the tables there; runs nothing",
     )
     return parser
 

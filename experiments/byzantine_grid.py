@@ -140,9 +140,9 @@ def figure(table: Table) -> Figure:
     style.caption(
         drawing,
         f"{table[0]['seeds']} seeds a cell, which choose who is poisoned. Numbers: mean AUROC "
-        "after the last round, below it the 95 % bootstrap interval of the mean. Blue: safe, live,",
-        f"and at most {KEPT} below the clean run; yellow: the model is lost; grey: no round ends "
-        "any more; red: honest ledgers differ. Outlined: what is promised.",
+        "after the last round, below it the 95 % bootstrap interval of the mean. Blue: safe,",
+        f"live, and at most {KEPT} below the clean run; yellow: the model is lost; grey: no round "
+        "ends any more; red: honest ledgers differ. Outlined: what is promised.",
         "Silent replicas send nothing. Lying ones propose two batches and vote for both. Poisoned "
         "hospitals send ten times the opposite of what they have learnt.",
     )

@@ -105,7 +105,7 @@ def figure(table: Table) -> Figure:
         axes.set_xticks(hospitals, [str(n) for n in hospitals])
         axes.set_xlabel("hospitals n")
         if column == "latency_ms":
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.2 * max(row["latency_ms_high"] for row in table))
         else:
             axes.set_yscale("log")
     panels[0].plot(

@@ -1,7 +1,8 @@
 """The figures of one run: how the model and its privacy went, and where the time went.
 
-Reads nothing but the run's own directory (``metrics.parquet`` and ``config.yaml``), so it can be
-drawn before the run is sealed and again, byte for byte, at any time after.
+Reads nothing but the run's own directory (``metrics.parquet``, ``config.yaml`` and, once it is
+there, the revision in the manifest), so it can be drawn before the run is sealed and again, byte
+for byte, at any time after.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments import assessment_figure, style
 from simulation.base.ids import hospital_name
+from simulation.config.dump import config_hash
 from simulation.config.experiment import Experiment
 from simulation.config.load import load
-from simulation.runs.artifacts import CONFIG, read_metrics
+from simulation.runs.artifacts import CONFIG, read_manifest, read_metrics
+from simulation.runs.provenance import revision, revision_said
+from simulation.runs.seal import MANIFEST
 from simulation.trace.metrics import EPSILON, MAX, PHASES, ROUND
 
 STEM = "figure"
@@ -74,10 +78,14 @@ def draw_run(run_dir: Path) -> list[Path]:
         if values:
             drawn = assessment_figure.assessment_figure(values, experiment.name, rest)
             figures[assessment_figure.STEM] = drawn
+    # A run that is being finished has no manifest yet, and will say that it was made by this code.
+    sealed = (run_dir / MANIFEST).is_file()
+    git = read_manifest(run_dir)["git"] if sealed else revision()
+    source = f"configuration, SHA-256 {config_hash(experiment)}; {revision_said(git)}"
     return [
         path
         for stem, figure in figures.items()
-        for path in style.save(figure, run_dir, stem, ("png", "svg"))
+        for path in style.save(figure, run_dir, stem, ("png", "svg"), source)
     ]
 
 

@@ -68,7 +68,7 @@ def survey(stem: str, size: Size, out: Path, other_seeds: bool = False) -> Work:
     if study is None:
         return work
     made = plan(study, out / "runs")
-    missing = [job for job in made.missing if _broken(stem, job.directory) is None]
+    missing = [job for job in made.missing if broken_property(stem, job.directory) is None]
     try:
         meet_data(missing)
     except AbsentDataError as error:
@@ -101,7 +101,7 @@ def run_missing(works: Sequence[Work], say: Say, jobs: int = 1) -> Iterator[tupl
         left[work.stem] -= 1
         how = f"{event.wall_s:.1f} s"
         if event.failure is not None:
-            broken = _broken(work.stem, event.directory)
+            broken = broken_property(work.stem, event.directory)
             how = f"FAILED: {event.failure}" if broken is None else f"{how}: {broken.split(';')[0]}"
             if broken is None:
                 failures[work.stem][event.directory] = event.failure
@@ -114,7 +114,7 @@ def run_missing(works: Sequence[Work], say: Say, jobs: int = 1) -> Iterator[tupl
             yield work, {}
 
 
-def _broken(stem: str, directory: Path) -> str | None:
+def broken_property(stem: str, directory: Path) -> str | None:
     """Which property a run did not have, where the stem counts that as a result."""
     if not getattr(stem_module(stem), "BREAKS", False) or not (directory / FAILED).is_file():
         return None
@@ -135,7 +135,7 @@ def gather(work: Work) -> list[Run]:
 
 
 def _run(stem: str, point: Point, seed: int, directory: Path, out: Path) -> Run:
-    broken = _broken(stem, directory)
+    broken = broken_property(stem, directory)
     rows = read_metrics(directory) if broken is None else []
     run = Run(point.labels, seed, directory, rows, point.experiment, broken=broken)
     measure = getattr(stem_module(stem), "measure", None)

@@ -80,11 +80,13 @@ _SETTINGS: dict[str, Any] = {
 }
 
 # What each format would otherwise say about the moment and the program that wrote it.
-_METADATA: dict[str, dict[str, None]] = {
+_METADATA: dict[str, dict[str, str | None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
+# What a figure was made from, by the name that each format has for it.
+_SOURCE = {"svg": "Source", "pdf": "Subject", "png": "Source"}
 
 
 @contextmanager
@@ -100,14 +102,23 @@ def figure_style() -> Iterator[None]:
 
 
 def save(
-    figure: Figure, folder: Path, stem: str, formats: Sequence[str] = ("svg", "png", "pdf")
+    figure: Figure,
+    folder: Path,
+    stem: str,
+    formats: Sequence[str] = ("svg", "png", "pdf"),
+    source: str | None = None,
 ) -> list[Path]:
-    """Write a figure as ``<folder>/<stem>.<format>``; the same figure gives the same bytes."""
+    """Write a figure as ``<folder>/<stem>.<format>``; the same figure gives the same bytes.
+
+    ``source`` says what it was made from; every format keeps it in its metadata, beside the title.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.{kind}" for kind in formats]
     with figure_style():
         for path in paths:
-            figure.savefig(path, metadata=_METADATA[path.suffix[1:]])
+            kind = path.suffix[1:]
+            about = {} if source is None else {"Title": stem, _SOURCE[kind]: source}
+            figure.savefig(path, metadata=_METADATA[kind] | about)
     return paths
 
 

@@ -17,14 +17,14 @@ from experiments import stem as stem_parts
 from experiments import style
 from experiments.runs import Failures, Work, gather
 from experiments.statistics import Mismatch, compare
-from experiments.stem import ROOT, Run, Table, Verdict, stem_module
+from experiments.stem import ROOT, Run, Table, Verdict, stem_module, stems
 from experiments.tables import altered, digests, read_table, write_table
 from simulation.config.dump import config_hash
 from simulation.config.study import Study, written_digest
 from simulation.config.sweep import Size, ToleranceParams
 from simulation.records.errors import AbsentDataError
 from simulation.runs.manifest import read_manifest
-from simulation.runs.provenance import host, revision, versions
+from simulation.runs.provenance import host, revision, revision_said, versions
 
 KINDS = ("csv", "manifest.json", "svg")
 """What a reference consists of."""
@@ -102,15 +102,34 @@ def write_results(made: Made, table: Table, folder: Path) -> list[Path]:
     manifest = folder / f"{made.stem}.manifest.json"
     text = json.dumps(manifest_of(made, csv_path), indent=2, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
-    return [csv_path, manifest, *draw(made.stem, read_table(csv_path), folder)]
+    return [csv_path, manifest, *draw(made.stem, folder, folder)]
 
 
-def draw(stem: str, table: Table, folder: Path) -> list[Path]:
-    """The figure of a table, as SVG, PNG and PDF."""
-    # Drawn from what the file holds, as everybody else will draw it.
+def draw(
+    stem: str, place: Path, folder: Path, formats: Sequence[str] = ("svg", "png", "pdf")
+) -> list[Path]:
+    """The figure of the table in ``place``, of that and of the manifest beside it alone."""
+    # Drawn from what the files hold, as everybody else will draw it.
+    table = read_table(place / f"{stem}.csv")
+    manifest = json.loads((place / f"{stem}.manifest.json").read_text(encoding="utf-8"))
     with style.figure_style():
         figure = stem_module(stem).figure(table)
-    return style.save(figure, folder, stem)
+    return style.save(figure, folder, stem, formats, source_of(manifest))
+
+
+def redraw() -> list[Path]:
+    """Draw the figures of all committed references again, from their tables."""
+    place = stem_parts.REFERENCE
+    made = [stem for stem in stems() if (place / f"{stem}.csv").is_file()]
+    return [path for stem in made for path in draw(stem, place, place, ("svg",))]
+
+
+def source_of(manifest: Mapping[str, Any]) -> str:
+    """What a figure says of where it comes from: configuration, table and revision."""
+    config = f"experiments/{manifest['stem']}.py"
+    if "config" in manifest:
+        config = f"{manifest['config']}, SHA-256 {manifest['config_digest']}"
+    return f"{config}; table, SHA-256 {manifest['csv_sha256']}; {revision_said(manifest['git'])}"
 
 
 def manifest_of(made: Made, csv_path: Path) -> dict[str, Any]:

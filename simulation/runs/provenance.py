@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,10 @@ def _git(git: str, root: Path, *arguments: str) -> str:
         [git, "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
     )
     return done.stdout.strip()
+
+
+def revision_said(git: Mapping[str, Any] | None) -> str:
+    """A revision as a manifest has it, in words."""
+    if git is None:
+        return "revision unknown"
+    return f"revision {git['revision']}" + (", changed" if git["dirty"] else "")

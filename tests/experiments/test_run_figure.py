@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from experiments import run_figure as run_figure_module
 from experiments import style
 from experiments.run_figure import description, draw_run, run_figure
+from simulation.config.dump import config_hash
 from simulation.config.experiment import Experiment
 from simulation.config.load import load
 from simulation.runs.artifacts import write_config, write_metrics
+from simulation.runs.provenance import revision
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,12 +44,22 @@ def test_a_run_is_drawn_into_its_own_directory(run_dir: Path) -> None:
     assert all(path.parent == run_dir and path.stat().st_size > 5000 for path in paths)
 
 
-def test_a_run_is_drawn_again_byte_for_byte(run_dir: Path) -> None:
-    """The same run gives the same files, also under its final name and with a manifest."""
+def test_a_run_is_drawn_again_byte_for_byte(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same run gives the same files, also under its final name and by a later revision."""
     before = {path.name: path.read_bytes() for path in draw_run(run_dir)}
     final = run_dir.rename(run_dir.with_name("seed-42"))
-    (final / "manifest.json").write_text("{}")
+    (final / "manifest.json").write_text(json.dumps({"git": revision()}))
+    monkeypatch.setattr(run_figure_module, "revision", lambda: {"revision": "f00", "dirty": False})
     assert {path.name: path.read_bytes() for path in draw_run(final)} == before
+
+
+def test_a_figure_says_which_configuration_and_revision_it_is_of(
+    run_dir: Path, experiment: Experiment
+) -> None:
+    """Figures carry the configuration's hash and the revision in their metadata."""
+    text = next(p for p in draw_run(run_dir) if p.name == "figure.svg").read_text(encoding="utf-8")
+    source = text.split("<dc:source>")[1].split("</dc:source>")[0]
+    assert source.startswith(f"configuration, SHA-256 {config_hash(experiment)}; revision ")
 
 
 @pytest.mark.parametrize(

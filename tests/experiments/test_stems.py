@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from experiments import listing, style, suite
+from experiments import listing, suite
 from experiments.runs import study_of
 from experiments.stem import REFERENCE, ROOT, Verdict, config_of, stem_module, stems
 from experiments.tables import digests, read_table
@@ -84,14 +84,20 @@ def test_a_reference_is_what_its_manifest_says(stem: str) -> None:
 
 @pytest.mark.parametrize("stem", MADE)
 def test_a_reference_figure_is_a_function_of_the_table(stem: str, tmp_path: Path) -> None:
-    """A figure is a pure function of the committed CSV."""
+    """A figure is a pure function of the committed CSV and manifest; its metadata name both.
+
+    ``python -m experiments --redraw`` draws them anew.
+    """
     manifest = suite.read_reference_manifest(stem)
     if manifest["versions"]["matplotlib"] != mpl.__version__:
         pytest.skip("the reference was drawn by another version of matplotlib")
-    with style.figure_style():
-        figure = stem_module(stem).figure(read_table(REFERENCE / f"{stem}.csv"))
-    (path,) = style.save(figure, tmp_path, stem, ["svg"])
+    (path,) = suite.draw(stem, REFERENCE, tmp_path, ["svg"])
     assert path.read_bytes() == (REFERENCE / f"{stem}.svg").read_bytes()
+    text = path.read_text(encoding="utf-8")
+    assert (
+        f"table, SHA-256 {manifest['csv_sha256']}; revision {manifest['git']['revision']}" in text
+    )
+    assert manifest.get("config_digest", f"experiments/{stem}.py") in text
 
 
 @pytest.mark.parametrize("stem", MADE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_one_altered_number_is_found_and_named(tmp_path: Path) -> None:
 DRAW = suite.draw
 
 
-def no_figure(name: str, _: stem.Table, folder: Path) -> list[Path]:
+def no_figure(name: str, _: Path, folder: Path) -> list[Path]:
     """In place of the figure, which takes seconds."""
     path = folder / f"{name}.svg"
     path.write_text("<svg/>")
@@ -223,3 +224,25 @@ def test_data_errors_skip_one_stem_and_not_the_others(
     ends(monkeypatch, {}, skipped="no file; fetch it")
     assert command() == 0
     assert command_line.exit_code([]) == 0
+
+
+# ---- runs that break ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "breaks", "broken"),
+    [
+        ("InvariantError: liveness: it waits", True, "liveness: it waits"),
+        ("PropertyViolation: agreement", True, "agreement"),
+        ("PropertyViolation: agreement", False, None),
+        ("ValueError: a bug", True, None),
+    ],
+)
+def test_a_broken_property_is_a_result_where_a_stem_asks_for_it(
+    message: str, breaks: bool, broken: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``BREAKS``: such a run is not done again, and no failure; any other exception is one."""
+    monkeypatch.setattr(heart_disease, "BREAKS", breaks, raising=False)
+    (tmp_path / "FAILED").write_text("x")
+    (tmp_path / "manifest.json").write_text(json.dumps({"failure": {"message": message}}))
+    assert runs.broken_property("heart_disease", tmp_path) == broken
