@@ -59,7 +59,8 @@ SEEDS = {
     "breast cancer": {Size.SMOKE: 1, Size.QUICK: 3, Size.FULL: 20},
 }
 FIRST_SEED = 42
-CANARIES, SHADOWS = 1000, 16
+CANARIES = {Size.SMOKE: 100, Size.QUICK: 1000, Size.FULL: 1000}
+SHADOWS = {Size.SMOKE: 4, Size.QUICK: 16, Size.FULL: 16}
 
 MARKS = {"none": (73.5, 1.5), "10.0": (73.4, 1.5), "1.0": (72.7, 1.9), "0.1": (59.6, 8.3)}
 """Mean accuracy of four sites in per cent, and how far a mean of five seeds may be from it."""
@@ -89,7 +90,7 @@ def compute(size: Size) -> Table:
                     **spread("accuracy", [f["mean"]["accuracy"] for f in found], name, shown),
                     **spread("auroc", [f["pooled"]["auroc"] for f in found], name, shown),
                     **spread("ece", [f["pooled"]["ece"] for f in found], name, shown),
-                    **_attacked(experiment, settings[0], seeds[0]),
+                    **_attacked(experiment, settings[0], seeds[0], size),
                 }
             )
     return rows
@@ -131,7 +132,7 @@ def _learn(setting: Setting, rounds: int) -> dict[str, dict[str, float]]:
     return evaluate({trainer.hospital: trainer.scores(arrays) for trainer in trainers})
 
 
-def _attacked(experiment: Experiment, setting: Setting, seed: int) -> dict[str, Any]:
+def _attacked(experiment: Experiment, setting: Setting, seed: int, size: Size) -> dict[str, Any]:
     """What attacks and audit see of the first hospital's training."""
     from simulation.learning.audit.report import audit
     from simulation.learning.audit.sight import Subject
@@ -143,11 +144,11 @@ def _attacked(experiment: Experiment, setting: Setting, seed: int) -> dict[str, 
     assert isinstance(privacy, DpSgdParams | NoPrivacy)
     records = setting.trainer_of(0).shard
     training, rounds = experiment.training, experiment.federation.rounds
-    attacked = membership(records, model, training, privacy, rounds, SHADOWS, seed)
+    attacked = membership(records, model, training, privacy, rounds, SHADOWS[size], seed)
     bounds: dict[str, Any] = {"one_run": "", "f_dp": ""}
     if isinstance(privacy, DpSgdParams):
         subject = Subject(records, model, training, privacy, rounds, experiment.engine)
-        audited = audit(subject, CANARIES, seed)
+        audited = audit(subject, CANARIES[size], seed)
         bounds = {"one_run": audited.one_run, "f_dp": audited.f_dp}
     return {
         "loss_advantage": attacked.loss_advantage,

@@ -1,0 +1,107 @@
+"""The section on what did not hold says what the committed tables say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from experiments.listing import README
+from experiments.stem import REFERENCE, Table, stem_module
+from experiments.tables import read_table
+
+Row = dict[str, Any]
+
+
+def table(stem: str) -> Table:
+    """A committed table."""
+    return read_table(REFERENCE / f"{stem}.csv")
+
+
+def view_change() -> list[str]:
+    """Milliseconds beyond the timeouts, with one and with two silent primaries."""
+    beyond = {
+        silent: [r["gap_ms"] - r["closed_form_ms"] for r in table("view_change")
+                 if r["silent"] == silent]
+        for silent in (1, 2)
+    }  # fmt: skip
+    one, two = (f"{min(found):.0f} to {max(found):.0f} ms" for found in beyond.values())
+    return [f"{one} with one silent primary", f"{two} with two"]
+
+
+def poisoning() -> list[str]:
+    """The worst that five attackers do to the median, and to Multi-Krum."""
+    rows: Any = table("poisoning")
+
+    def auroc(rule: str, attackers: int) -> float:
+        return min(r["auroc"] for r in rows if r["rule"] == rule and r["attackers"] == attackers)
+
+    lost = auroc("median", 0) - auroc("median", 5)
+    assert auroc("Multi-Krum", 2) >= auroc("Multi-Krum", 0) - 0.001
+    return [f"more than {lost:.3f} AUROC", f"AUROC of {auroc('Multi-Krum', 5):.3f}"]
+
+
+def convergence() -> list[str]:
+    """How far local training is ahead where labels are skewed."""
+    rows: Any = [r for r in table("convergence") if r["dealt"] == "skewed labels"]
+    last = max(r["round"] for r in rows)
+    auroc = {r["method"]: r["auroc"] for r in rows if r["round"] == last}
+    assert abs(auroc["ledger"] - auroc["FedAvg"]) < 0.0005
+    return [f"an AUROC {auroc['local'] - auroc['ledger']:.3f} above that of the federation"]
+
+
+def tamper_detection() -> list[str]:
+    """The share of altered updates that pass when all are altered."""
+    (row,) = [
+        r for r in table("tamper_detection")
+        if r["place"] == "updates on the wire" and r["percent"] == 100
+    ]  # fmt: skip
+    return [f"{100 * (1 - float(row['detected'])):.1f} % are accepted"]
+
+
+def byzantine_grid() -> list[str]:
+    """Three poisoners with no silent replica, and with two."""
+    rows: Any = {(r["replicas"], r["poisoned"]): r for r in table("byzantine_grid")
+                 if r["byzantine"] in ("none", "silent")}  # fmt: skip
+    alone, saved = rows[0, 3], rows[2, 3]
+    ends = f"from {saved['auroc_low']:.3f} to {saved['auroc_high']:.3f}"
+    return [f"the AUROC is {alone['auroc']:.3f};", f"it is {saved['auroc']:.3f}, but {ends}"]
+
+
+def heart_disease() -> list[str]:
+    """Accuracy at the published learning rate, and of guessing; both are in the verdict."""
+    because = stem_module("heart_disease").verdict(table("heart_disease")).because
+    assert "is 68.4 % at 0.001" in because
+    assert "majority has 72.1 %" in because
+    return ["reaches 68.4 %, as published", "class reaches 72.1 %"]
+
+
+def main_results() -> list[str]:
+    """How many times as many bytes."""
+    verdict = stem_module("main_results").verdict(table("main_results"))
+    assert verdict.holds
+    times = verdict.because.split("sends ")[1].split(" times")[0]
+    return [f"Rounds send {times} times as many bytes"]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        view_change, poisoning, convergence, tamper_detection, byzantine_grid, heart_disease,
+        main_results,
+    ],
+)  # fmt: skip
+def test_a_finding_in_words_is_the_one_in_the_table(found: Callable[[], list[str]]) -> None:
+    """Each is named with its stem, and its numbers are those of the committed table."""
+    section = README.read_text(encoding="utf-8").split("## What did not hold")[1].split("\n## ")[0]
+    (entry,) = [e for e in section.split("\n* ") if f"(`{found.__name__}`" in e]
+    words = " ".join(entry.split())
+    for fragment in found():
+        assert fragment in words
+
+
+@pytest.mark.parametrize("stem", ["view_change", "poisoning", "convergence", "tamper_detection"])
+def test_what_is_listed_as_not_holding_does_not(stem: str) -> None:
+    """A claim that holds has no place there."""
+    assert not stem_module(stem).verdict(table(stem)).holds
