@@ -8,6 +8,7 @@ contains a smaller one, and two attacks of one run begin with the same hospitals
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -84,7 +85,7 @@ class Attacker:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HospitalAttack(Attack):
+class HospitalAttack(Attack, ABC):
     """Which hospitals attack: exactly one of the two is given."""
 
     hospitals: tuple[int, ...] | None = None
@@ -123,15 +124,15 @@ class HospitalAttack(Attack):
         del hospital, streams
         return None
 
+    @abstractmethod
     def conduct(self, attacker: Attacker) -> Conduct:
         """How the attacker behaves in a run."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CoordinatorAttack(Attack):
+class CoordinatorAttack(Attack, ABC):
     """The coordinator attacks."""
 
+    @abstractmethod
     def conduct(self, attacker: Attacker) -> CoordinatorConduct:
         """How the coordinator behaves in a run."""
-        raise NotImplementedError

@@ -8,6 +8,7 @@ planned round, and no amplification by sampling is claimed, because the ledger n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Union
@@ -47,7 +48,7 @@ class SelectAll:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _SelectSome:
+class _SelectSome(ABC):
     """Some of the hospitals, as many in every round."""
 
     count: int | None = None
@@ -87,11 +88,11 @@ class _SelectSome:
         )
         return tuple(sorted(known[place] for place in places))
 
+    @abstractmethod
     def _places(
         self, number: int, wanted: int, shares: list[float], rng: np.random.Generator
     ) -> list[int]:
         """The places of the chosen in the sorted list of members; ``shares`` are their sizes."""
-        raise NotImplementedError
 
 
 def _likely(known: list[HospitalId], examples: Mapping[HospitalId, int]) -> list[float]:

@@ -6,6 +6,7 @@ is measured on its true test rows. They change what the program's own ClientApp 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 class DataAttack(HospitalAttack):
     """A hospital that changes its training records."""
 
+    @abstractmethod
     def poison(
         self, x: NDArray[np.float32], y: NDArray[np.int64], dice: np.random.Generator
     ) -> Rows:
@@ -38,7 +40,6 @@ class DataAttack(HospitalAttack):
         ``x`` and ``y`` are read-only; ``dice`` starts anew each time, so that every round trains on
         the same changed records.
         """
-        raise NotImplementedError
 
     def tampering(self, hospital: HospitalId, streams: Streams) -> Tampering:
         return PoisonedRows(self, hospital, streams)

@@ -8,6 +8,7 @@ are under them, ``none`` included.
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -53,12 +54,12 @@ class UpdateAttack(HospitalAttack):
     colludes: ClassVar[bool] = False
     """Whether the attackers wait for each other's honest updates, to forge theirs from all."""
 
+    @abstractmethod
     def forge(self, sight: Sight) -> Arrays:
         """The local model to bring into the round, tensor by tensor, shaped like the honest one.
 
         It is rounded to the honest one's element types.
         """
-        raise NotImplementedError
 
     def conduct(self, attacker: Attacker) -> Conduct:
         return _Forging(self, attacker)
