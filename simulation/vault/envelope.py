@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from simulation.base.encoding import EncodingError, Value, decode, encode
-from simulation.vault.hpke import OVERHEAD_BYTES, HpkeError, public_of, seal, unseal
+from simulation.vault.hpke import OVERHEAD_BYTES, public_of, seal, unseal
 
 OBJECT_KEY_BYTES = 32
 WRAPPED_BYTES = OBJECT_KEY_BYTES + OVERHEAD_BYTES
@@ -118,11 +118,11 @@ def unwrap(wrapped: bytes | None, secret: bytes, public: bytes, context: bytes) 
     if wrapped is None:
         raise EnvelopeError("there is no key for this receiver")
     known = _wrapped_here.get((public, wrapped, context))
-    if known is not None and public_of(secret) == public:
-        return known
     try:
+        if known is not None and public_of(secret) == public:
+            return known
         return unseal(secret, public, wrapped, context)
-    except HpkeError as error:
+    except ValueError as error:  # an `HpkeError`, or a secret that is none
         raise EnvelopeError(f"the wrapped key does not open: {error}") from None
 
 

@@ -73,6 +73,31 @@ def test_nobody_else_opens_it() -> None:
             envelope.open(wrong, context)
 
 
+def test_it_opens_in_a_process_that_did_not_make_it(monkeypatch) -> None:
+    """What was wrapped elsewhere is opened for real, with the same result."""
+    envelope = sealed()
+    monkeypatch.setattr("simulation.vault.envelope._wrapped_here", {})
+
+    for receiver, key in enumerate(MEMBERS):
+        pair = (key.agreement, key.public.agreement)
+        assert unwrap(envelope.wrapped[receiver], *pair, CONTEXT) == KEY
+
+
+@given(bit=st.integers(0, 8 * WRAPPED_BYTES - 1))
+def test_what_is_known_of_a_wrapped_key_is_known_of_every_bit(bit: int) -> None:
+    """A changed byte, another's secret under the receiver's name, no secret at all: refused."""
+    wrapped, key = sealed().wrapped[0], MEMBERS[0]
+    changed = bytearray(wrapped)
+    changed[bit // 8] ^= 1 << bit % 8
+
+    for data, secret in (
+        (bytes(changed), key.agreement), (wrapped, MEMBERS[1].agreement), (wrapped, b"short"),
+    ):  # fmt: skip
+        # X25519 ignores the highest bit of a public key, but HPKE binds the key as it was sent.
+        with pytest.raises(EnvelopeError):
+            unwrap(data, secret, key.public.agreement, CONTEXT)
+
+
 def test_a_holder_wraps_the_key_for_one_who_was_left_out() -> None:
     """An owner may leave a receiver out or give it rubbish; whoever has opened it helps."""
     secret, public = MEMBERS[2].agreement, MEMBERS[2].public.agreement
