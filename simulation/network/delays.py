@@ -9,7 +9,8 @@ datagrams do; with a constant delay, or a base delay per pair and no jitter, ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from operator import add
 from typing import Protocol
 
@@ -50,29 +51,14 @@ Sampler = Callable[[np.random.Generator], NDArray[np.float64]]
 """Draws `BLOCK` delays in milliseconds."""
 
 
-class _Reservoir:
-    """Whole-microsecond delays of one stream, drawn `BLOCK` at a time."""
+def _drawn_us(sampler: Sampler, generator: np.random.Generator) -> Iterator[int]:
+    """Whole-microsecond delays of one stream without end, drawn `BLOCK` at a time."""
 
-    __slots__ = ("_generator", "_next", "_sampler", "_values")
+    def blocks() -> Iterator[list[int]]:
+        while True:
+            yield np.rint(sampler(generator) * US_PER_MS).astype(np.int64).tolist()
 
-    def __init__(self, sampler: Sampler, generator: np.random.Generator) -> None:
-        self._sampler = sampler
-        self._generator = generator
-        self._values: list[int] = []
-        self._next = 0
-
-    def take(self, count: int) -> list[int]:
-        start = self._next
-        end = start + count
-        if end > len(self._values):
-            rest = self._values[start:]
-            while len(rest) < count:
-                drawn = np.rint(self._sampler(self._generator) * US_PER_MS)
-                rest.extend(drawn.astype(np.int64).tolist())
-            self._values = rest
-            start, end = 0, count
-        self._next = end
-        return self._values[start:end]
+    return chain.from_iterable(blocks())
 
 
 class ConstantModel:
@@ -92,13 +78,13 @@ class IndependentModel:
 
     def __init__(self, nodes: int, sampler: Sampler, streams: Streams, least_us: int = 0) -> None:
         self.least_us = least_us
-        self._reservoirs = [
-            _Reservoir(sampler, streams.stream("network", "latency", src)) for src in range(nodes)
+        self._drawn = [
+            _drawn_us(sampler, streams.stream("network", "latency", src)) for src in range(nodes)
         ]
 
     def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
         """See `LatencyModel.draw_block`."""
-        return self._reservoirs[src].take(len(dsts))
+        return list(islice(self._drawn[src], len(dsts)))
 
 
 class MatrixModel:
@@ -118,14 +104,10 @@ class MatrixModel:
         same tuple for every broadcast."""
         others = [us for src, row in enumerate(base_us) for dst, us in enumerate(row) if src != dst]
         self.least_us = min(others, default=0)
-        self._reservoirs = (
-            None
-            if jitter is None
-            else [
-                _Reservoir(jitter, streams.stream("network", "jitter", src))
-                for src in range(len(base_us))
-            ]
-        )
+        self._jitter = jitter and [
+            _drawn_us(jitter, streams.stream("network", "jitter", src))
+            for src in range(len(base_us))
+        ]
 
     def draw_block(self, src: NodeId, dsts: Sequence[NodeId]) -> list[int]:
         """See `LatencyModel.draw_block`."""
@@ -135,9 +117,9 @@ class MatrixModel:
             base_us = [row[dst] for dst in dsts]
             if isinstance(dsts, tuple):
                 self._last[src] = (dsts, base_us)
-        if self._reservoirs is None:
+        if self._jitter is None:
             return base_us
-        return list(map(add, base_us, self._reservoirs[src].take(len(dsts))))
+        return list(map(add, base_us, self._jitter[src]))  # as many as there are bases
 
 
 def latency_model(params: LatencyParams, nodes: int, streams: Streams) -> LatencyModel:

@@ -17,6 +17,7 @@ microsecond; events happen in whole microseconds, rounded up.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
@@ -125,15 +126,27 @@ class Network:
             if isinstance(dsts, tuple):
                 self._last[src] = (dsts, inboxes)
         parcel = Parcel(src, message)
-        if self._downlink_bps:
-            parcel.wire_ns = _wire_ns(parcel.size_bytes, self._downlink_bps)
-        _count(self.sent, parcel, len(dsts))
-        arrivals_us = self._arrivals(src, dsts, parcel, start_us)
+        size_bytes, copies = parcel.size_bytes, len(dsts)
+        parcel.wire_ns = _wire_ns(size_bytes, self._downlink_bps)
+        _count(self.sent, parcel, copies)
+        delays_us = self._latency.draw_block(src, dsts)
+        wire_ns = _wire_ns(size_bytes, self._uplink_bps)
+        left_ns = start_us * NS_PER_US
+        if wire_ns:
+            left_ns = max(left_ns, self._uplink_free_ns[src])
+            self._uplink_free_ns[src] = left_ns + wire_ns * copies
+        left_ns += NS_PER_US - 1  # so that the divisions below round up
         if not self.weather.fair:
-            self._put_through_weather(parcel, dsts, arrivals_us)
+            self._put_through_weather(
+                parcel,
+                dsts,
+                [(left_ns := left_ns + wire_ns) // NS_PER_US + delay_us for delay_us in delays_us],
+            )
             return
         self._sendings = number = self._sendings + 1
-        for inbox, arrival_us in zip(inboxes, arrivals_us):  # noqa: B905 (strict costs a tenth)
+        for inbox, delay_us in zip(inboxes, delays_us):  # noqa: B905 (strict costs a tenth)
+            left_ns += wire_ns
+            arrival_us = left_ns // NS_PER_US + delay_us
             inbox.coming.append((arrival_us, number, parcel))
             if arrival_us < inbox.soonest_us:
                 inbox.soonest_us = arrival_us
@@ -150,19 +163,6 @@ class Network:
         """Have one copy arrive."""
         self._sendings += 1
         self._inboxes[dst].put((at_us, self._sendings, parcel))
-
-    def _arrivals(
-        self, src: NodeId, dsts: Sequence[NodeId], parcel: Parcel, start_us: int
-    ) -> list[int]:
-        """When each copy arrives, in µs."""
-        delays = self._latency.draw_block(src, dsts)
-        if not self._uplink_bps:
-            return [start_us + delay_us for delay_us in delays]
-        wire_ns = _wire_ns(parcel.size_bytes, self._uplink_bps)
-        left_ns = max(self._uplink_free_ns[src], start_us * NS_PER_US)
-        self._uplink_free_ns[src] = left_ns + wire_ns * len(dsts)
-        left_ns += NS_PER_US - 1  # so that the division below rounds up
-        return [(left_ns := left_ns + wire_ns) // NS_PER_US + delay_us for delay_us in delays]
 
     def _put_through_weather(
         self, parcel: Parcel, dsts: Sequence[NodeId], arrivals_us: list[int]
@@ -216,9 +216,10 @@ class Network:
         return counts
 
 
+@lru_cache(maxsize=4096)
 def _wire_ns(size_bytes: int, rate_bps: int) -> int:
-    """Nanoseconds that a message occupies a link, rounded up."""
-    return -(-size_bytes * BITS_PER_BYTE * NS_PER_S // rate_bps)
+    """Nanoseconds that a message occupies a link, rounded up; 0 on an unlimited one, of rate 0."""
+    return -(-size_bytes * BITS_PER_BYTE * NS_PER_S // rate_bps) if rate_bps else 0
 
 
 def _count(counts: dict[str, Count], parcel: Parcel, copies: int) -> None:

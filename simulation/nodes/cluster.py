@@ -23,6 +23,7 @@ from simulation.network.parcel import Count
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.faults import FaultParams
 from simulation.nodes.injector import HEIGHT, FaultInjector
+from simulation.nodes.instance import Record
 from simulation.nodes.node import Node
 from simulation.nodes.properties import Watch
 from simulation.nodes.replica import ReplicaHost
@@ -98,8 +99,8 @@ class ClusterResult:
         return sum(count.messages for count in self.sent.values())
 
 
-def discard(_: Event) -> None:
-    """Record nothing: for runs whose trace nobody reads."""
+def _discard(_: Event) -> None:
+    """Record nothing."""
 
 
 @dataclass
@@ -121,7 +122,7 @@ class Cluster:
         seed: of all random streams.
         others: further nodes, numbered from n, that take no part in consensus.
         faults: the fault schedule.
-        record: takes the trace's events.
+        record: takes the trace's events; None when nobody reads them.
         watched: whether the replicas are held to their protocol's properties.
 
     Raises:
@@ -138,7 +139,7 @@ class Cluster:
         *,
         others: int = 0,
         faults: Sequence[FaultParams] = (),
-        record: Callable[[Event], None] = discard,
+        record: Record | None = None,
         watched: bool = False,
     ) -> None:
         spec = PROTOCOLS[protocol.kind]
@@ -170,7 +171,7 @@ class Cluster:
             faults,
             protocol=spec.name,
             seed=seed,
-            record=record,
+            record=record or _discard,
         )
         self.on_execute: list[Callable[[ReplicaId, Decide], None]] = []
         """Called after each execution, on the replica's processor: what it sends leaves then."""
@@ -279,7 +280,7 @@ def run_cluster(
     *,
     until_us: int | None = None,
     faults: Sequence[FaultParams] = (),
-    record: Callable[[Event], None] = discard,
+    record: Record | None = None,
 ) -> ClusterResult:
     """Run a cluster on a fixed schedule of requests; see `Cluster` for the arguments.
 

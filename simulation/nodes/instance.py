@@ -42,6 +42,7 @@ from simulation.trace.events import Decided, Event, Reported
 FastReceive = Callable[[NodeId, Any, int], Sequence[Effect[Any]]]
 """`simulation.consensus.protocol.FastReplica.receive`, for cores that have it."""
 Execute = Callable[[Decide], Digest]
+Record = Callable[[Event], None]
 Watching = Callable[[Effect[Any]], None]
 
 
@@ -87,7 +88,7 @@ class Instance:
         node: whose.
         group: who takes part.
         execute: called with each decision in order; returns the digest of the state after it.
-        record: takes the events for the trace.
+        record: takes the events for the trace; None when nobody reads it.
         watch: sees every effect before it is performed; see `simulation.nodes.properties`.
     """
 
@@ -97,7 +98,7 @@ class Instance:
         group: Group,
         core: Replica[Any],
         execute: Execute,
-        record: Callable[[Event], None],
+        record: Record | None,
         watch: Watching | None,
     ) -> None:
         self.node = node
@@ -112,6 +113,7 @@ class Instance:
         self.timers = Timers(node.env, self._timer_ran_out)
         self.journal: list[Batch] = []
         """Every decided batch, from sequence number 1 on: as durable as the ledger."""
+        self._epoch = group.epoch
         self._plain = group.is_plain
         self._position = {member: i for i, member in enumerate(group.members)}
         self._others = tuple(member for member in group.members if member != node.id)
@@ -188,24 +190,32 @@ class Instance:
             effects = self.core.step(pending.popleft(), self.node.env.now)
 
     def _perform_one(self, effect: Effect[Any]) -> None:
-        match effect:
-            case Broadcast(message):
-                self.node.broadcast(self._others, self._outgoing(message))
-            case Send(to, message):
-                self.node.send(self._node(to), self._outgoing(message))
-            case SetTimer(timer, delay_us):
-                self.timers.set(timer, delay_us)
-            case CancelTimer(timer):
-                self.timers.cancel(timer)
+        match effect:  # the frequent ones first
+            case Broadcast():
+                self.node.broadcast(self._others, self._outgoing(effect.message))
+            case Report():
+                if self._record is not None:
+                    self._record(self._reported(effect))
+            case SetTimer():
+                self.timers.set(effect.timer, effect.delay_us)
+            case CancelTimer():
+                self.timers.cancel(effect.timer)
             case Decide():
                 self._decide(effect)
-            case Load(first, last, token):
-                found = tuple(self.journal[first - 1 : last])
-                self._pending.append(Loaded(first, found, token))
-            case Report(what, view, seq, detail):
-                self._record(Reported(self.node.env.now, self.node.id, what, view, seq, detail))
+            case Send():
+                self.node.send(self._node(effect.to), self._outgoing(effect.message))
+            case Load():
+                self._pending.append(self._load(effect))
             case _:
                 assert_never(effect)
+
+    def _load(self, effect: Load) -> Loaded:
+        found = tuple(self.journal[effect.first - 1 : effect.last])
+        return Loaded(effect.first, found, effect.token)
+
+    def _reported(self, effect: Report) -> Reported:
+        now_us, node_id = self.node.env.now, self.node.id
+        return Reported(now_us, node_id, effect.what, effect.view, effect.seq, effect.detail)
 
     def _decide(self, decision: Decide) -> None:
         node, batch = self.node, decision.batch
@@ -213,17 +223,18 @@ class Instance:
         if self.is_over:
             return
         proposer = self._node(decision.proposer)
-        self._record(
-            Decided(
-                node.env.now,
-                node.id,
-                decision.seq,
-                decision.view,
-                short(batch.digest),
-                len(batch.requests),
-                proposer,
+        if self._record is not None:
+            self._record(
+                Decided(
+                    node.env.now,
+                    node.id,
+                    decision.seq,
+                    decision.view,
+                    short(batch.digest),
+                    len(batch.requests),
+                    proposer,
+                )
             )
-        )
         node.charge(node.costs.executing_us(len(batch.requests)))
         if proposer != decision.proposer:
             decision = dataclasses.replace(decision, proposer=proposer)
@@ -236,9 +247,9 @@ class Instance:
         return self.group.members[position]
 
     def _outgoing(self, message: Message) -> Message:
-        if self.group.epoch == 0:
+        if self._epoch == 0:
             return message
-        return cast(Message, InEpoch(message.kind, self.group.epoch, message))
+        return cast(Message, InEpoch(message.kind, self._epoch, message))
 
 
 def inner(message: Any) -> Any:

@@ -25,6 +25,7 @@ from simulation.contracts.members import key_of
 from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
 from simulation.ledger.signatures import is_signature
+from simulation.nodes.instance import Record
 from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Attest, PushBlock, Submit
 from simulation.nodes.node import Node
@@ -33,13 +34,11 @@ from simulation.nodes.roles import Casting, Roles
 from simulation.trace.events import (
     BlockAppended,
     BlockCertified,
-    Event,
     Reported,
     TransactionExecuted,
     TransactionSubmitted,
 )
 
-Record = Callable[[Event], None]
 Waiting = Generator[simpy.Event, Any, Any]
 
 RETRY_US = 4 * US_PER_S

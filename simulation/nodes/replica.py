@@ -34,9 +34,8 @@ from simulation.consensus.protocol import (
     Restorable,
 )
 from simulation.network.parcel import Parcel
-from simulation.nodes.instance import Execute, Group, InEpoch, Instance, Watching
+from simulation.nodes.instance import Execute, Group, InEpoch, Instance, Record, Watching
 from simulation.nodes.node import Node
-from simulation.trace.events import Event
 
 MAX_EARLY = 1 << 14
 """So many messages of epochs that this node has not reached are kept."""
@@ -53,7 +52,7 @@ class ReplicaHost:
         peers: the voters of the first epoch.
         messages: the protocol's message types.
         execute: called with each decision in order; returns the digest of the state after it.
-        record: takes the events for the trace.
+        record: takes the events for the trace; None when nobody reads it.
         build: makes a fresh core, for a recovery after loss of memory.
         watch: sees every effect before it is performed; see `simulation.nodes.properties`.
     """
@@ -65,7 +64,7 @@ class ReplicaHost:
         peers: Sequence[ReplicaId],
         messages: Sequence[type],
         execute: Callable[[Decide], Digest],
-        record: Callable[[Event], None],
+        record: Record | None,
         build: Callable[[], Replica[Any]] | None = None,
         watch: Watching | None = None,
     ) -> None:
