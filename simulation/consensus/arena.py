@@ -204,7 +204,7 @@ class Arena:
         self._states[replica] = state
         for request in decision.batch.requests:
             if request.client == replica:
-                self.pending[replica].pop((request.client, request.timestamp), None)
+                self.pending[replica].pop(request.key, None)
         if honest:
             self.observer.on_decide(replica, decision, self.now_us)
             self.observer.on_executed(replica, decision.seq, state, self.now_us)

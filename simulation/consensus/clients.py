@@ -34,27 +34,25 @@ class ExactlyOnce:
         done = self._done.get(client)
         return done is not None and (timestamp in done or timestamp <= self._floor[client])
 
-    def mark(self, key: RequestKey) -> None:
-        """Record a request as executed."""
+    def mark(self, key: RequestKey) -> bool:
+        """Record a request as executed; whether it was not before."""
         client, timestamp = key
         done = self._done.get(client)
         if done is None:
             done = self._done[client] = set()
             self._floor[client] = -1
+        elif timestamp in done or timestamp <= self._floor[client]:
+            return False
         done.add(timestamp)
         if len(done) > 2 * CLIENT_WINDOW:
             newest = sorted(done)[-CLIENT_WINDOW:]
             self._floor[client] = max(self._floor[client], newest[0] - 1)
             self._done[client] = set(newest)
+        return True
 
     def execute(self, batch: Batch) -> Batch:
         """Mark all requests of a decided batch; the batch without those executed before."""
-        fresh: list[Request] = []
-        for request in batch.requests:
-            key = (request.client, request.timestamp)
-            if key not in self:
-                self.mark(key)
-                fresh.append(request)
+        fresh = [request for request in batch.requests if self.mark(request.key)]
         if len(fresh) == len(batch.requests):
             return batch
         return replace(batch, requests=tuple(fresh))
@@ -86,7 +84,7 @@ class Batcher:
 
     def add(self, request: Request, now_us: int) -> None:
         """Queue a request, unless it is queued already."""
-        key = (request.client, request.timestamp)
+        key = request.key
         if key not in self._keys:
             self._keys.add(key)
             self._queue.append((request, now_us))
@@ -109,17 +107,17 @@ class Batcher:
             if requests and size_bytes + request.size_bytes > self.max_bytes:
                 break
             self._queue.popleft()
-            self._keys.discard((request.client, request.timestamp))
+            self._keys.discard(request.key)
             requests.append(request)
             size_bytes += request.size_bytes
         self._bytes -= size_bytes
         return Batch(tuple(requests), now_us, view, proposer)
 
-    def drop(self, keys: set[RequestKey]) -> None:
+    def drop(self, keys: frozenset[RequestKey]) -> None:
         """Forget queued requests that were ordered by somebody else."""
         if self._keys.isdisjoint(keys):
             return
-        self._queue = deque((r, t) for r, t in self._queue if (r.client, r.timestamp) not in keys)
+        self._queue = deque((r, t) for r, t in self._queue if r.key not in keys)
         self._keys -= keys
         self._bytes = sum(r.size_bytes for r, _ in self._queue)
 

@@ -63,7 +63,7 @@ class Invariants:
 
     def on_submit(self, request: Request) -> None:
         """A client has submitted a request."""
-        key = (request.client, request.timestamp)
+        key = request.key
         self.submitted.add(key)
         self._payloads[key] = request
 
@@ -85,7 +85,7 @@ class Invariants:
                 f"replica {first} decided {short(other.digest)}",
             )
         for request in batch.requests:
-            key = (request.client, request.timestamp)
+            key = request.key
             if self._payloads.get(key) != request:
                 self.violate("validity", replica, now_us, f"{key} at {seq} was never submitted")
             if key in self.executed[replica]:

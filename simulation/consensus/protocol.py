@@ -29,6 +29,9 @@ SIGNATURE_BYTES = 64
 HEADER_BYTES = 32
 """Modelled framing of any message: type, view, sequence number, sender, length."""
 
+RequestKey = tuple[NodeId, int]
+"""``(client, timestamp)``: what exactly-once execution goes by."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -40,6 +43,11 @@ class Request:
     """The client's own counter, strictly increasing; with ``client`` the key of exactly-once."""
     payload: bytes
     """What to order; consensus never looks inside."""
+
+    @cached_property
+    def key(self) -> RequestKey:
+        """What exactly-once execution goes by; made once and shared, like the request itself."""
+        return (self.client, self.timestamp)
 
     @cached_property
     def digest(self) -> Digest:
@@ -75,6 +83,11 @@ class Batch:
         return tagged_hash(Tag.BATCH, head, body)
 
     @cached_property
+    def keys(self) -> frozenset[RequestKey]:
+        """Those of its requests."""
+        return frozenset([request.key for request in self.requests])
+
+    @cached_property
     def size_bytes(self) -> int:
         """Modelled size on the wire."""
         return DIGEST_BYTES + sum(request.size_bytes for request in self.requests)
@@ -82,9 +95,6 @@ class Batch:
 
 NULL_BATCH = Batch((), 0)
 """Fills a sequence number that no client request needs (§4.4)."""
-
-RequestKey = tuple[NodeId, int]
-"""``(client, timestamp)``: what exactly-once execution goes by."""
 
 _MAX_CLIENT = 2**32
 _MAX_INTEGER = 2**63

@@ -165,6 +165,10 @@ class _NothingDone(ExactlyOnce):
     def __contains__(self, key: RequestKey) -> bool:
         return False
 
+    def mark(self, key: RequestKey) -> bool:
+        super().mark(key)
+        return True
+
     def copy(self) -> ExactlyOnce:
         return _NothingDone()
 

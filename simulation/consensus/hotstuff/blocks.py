@@ -119,10 +119,10 @@ class Block:
             and is_well_formed(self.batch)
         )
 
-    @cached_property
+    @property
     def keys(self) -> frozenset[RequestKey]:
         """The requests in it."""
-        return frozenset((r.client, r.timestamp) for r in self.batch.requests)
+        return self.batch.keys
 
     @property
     def size_bytes(self) -> int:

@@ -160,7 +160,7 @@ class Chain(Core):
             return
         self.executed += 1
         self.decided_history = extend_history(self.decided_history, batch)
-        keys = {(r.client, r.timestamp) for r in batch.requests}
+        keys = batch.keys
         for key in sorted(keys):
             self.done.mark(key)
             self.waiting.pop(key, None)

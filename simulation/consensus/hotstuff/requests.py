@@ -18,7 +18,7 @@ class Requests(Transfer):
 
     def on_propose(self, request: Request) -> None:
         """The replica's own hospital wants a request ordered: tell all, any may lead next."""
-        key = (request.client, request.timestamp)
+        key = request.key
         if not is_request_well_formed(request) or key in self.done or key in self.own:
             return
         self.own[key] = request
@@ -30,7 +30,7 @@ class Requests(Transfer):
 
     def on_request(self, request: Request) -> None:
         """Remember a request until it is executed."""
-        key = (request.client, request.timestamp)
+        key = request.key
         if is_request_well_formed(request) and key not in self.done and key not in self.waiting:
             self.waiting[key] = request
             self.batcher.add(request, self.now_us)

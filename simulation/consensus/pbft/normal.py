@@ -49,7 +49,7 @@ class NormalCase(Requests):
         self.keep_body(seq, message.batch)
         self.report("pre-prepared", seq)
         for request in message.batch.requests:
-            key = (request.client, request.timestamp)
+            key = request.key
             if key not in self.waiting and key not in self.done:
                 self.waiting[key] = request
         self.watch()
@@ -125,7 +125,7 @@ class NormalCase(Requests):
         if batch.requests:
             if self.active:
                 self.settled_view = self.view
-            self.settle({(r.client, r.timestamp) for r in batch.requests})
+            self.settle(batch.keys)
 
     # ---- votes before their time (`simulation.consensus.protocol.Absorbing`) --------------------
 

@@ -323,7 +323,7 @@ class PbftReplica(Retransmission):
             proposal = self.log[seq].pre_prepare
             if proposal is not None and seq > self.executed:
                 for request in proposal.batch.requests:
-                    key = (request.client, request.timestamp)
+                    key = request.key
                     if key not in self.done:
                         self.waiting.setdefault(key, request)
                         if self.leader == self.id:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from simulation.base.ids import NodeId
+from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.core import Core
 from simulation.consensus.pbft.messages import RequestMessage, pre_prepare
+from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.protocol import Request, RequestKey, is_request_well_formed
 
 BATCH_TIMER = ("batch",)
@@ -24,9 +25,14 @@ class Requests(Core):
     """The request that the timer of §4.4 runs for."""
     _client_tries = 0
 
+    def __init__(self, replica: ReplicaId, n: int, params: PbftParams) -> None:
+        super().__init__(replica, n, params)
+        self._timeout_us = us_from_ms(params.request_timeout_ms)
+        self._retransmit_us = us_from_ms(params.retransmit_ms)
+
     def on_propose(self, request: Request) -> None:
         """§4.1: the client (here the replica's own hospital) sends its request to the primary."""
-        key = (request.client, request.timestamp)
+        key = request.key
         if not is_request_well_formed(request) or key in self.done or key in self.own:
             return
         self.own[key] = request
@@ -61,7 +67,7 @@ class Requests(Core):
         """Remember a request until it is executed; False when it is known or done already."""
         if not is_request_well_formed(request):
             return False
-        key = (request.client, request.timestamp)
+        key = request.key
         if key in self.done or key in self.waiting:
             return False
         self.waiting[key] = request
@@ -97,7 +103,7 @@ class Requests(Core):
     def _propose_one(self) -> None:
         seq = self.next_seq
         batch = self.batcher.take(self.now_us, self.view, self.id)
-        self.assigned.update([(r.client, r.timestamp) for r in batch.requests])
+        self.assigned |= batch.keys
         message = pre_prepare(self.signer, self.view, seq, batch)
         self.instance(seq).pre_prepare = message
         self.keep_body(seq, batch)
@@ -123,14 +129,14 @@ class Requests(Core):
     def timeout_us(self) -> int:
         """T of §4.5.2: doubled for every view since the last one that executed something."""
         doublings = min(max(0, self.view - self.settled_view), MAX_DOUBLINGS)
-        return us_from_ms(self.params.request_timeout_ms) << doublings
+        return self._timeout_us << doublings
 
     def arm_retry(self) -> None:
         """Make sure that unfinished work is looked after if messages were lost."""
         if RETRY_TIMER not in self.timers:
-            self.set_timer(RETRY_TIMER, us_from_ms(self.params.retransmit_ms))
+            self.set_timer(RETRY_TIMER, self._retransmit_us)
 
-    def settle(self, keys: set[RequestKey]) -> None:
+    def settle(self, keys: frozenset[RequestKey]) -> None:
         """Requests have been executed: stop waiting; restart the timer for the next one."""
         for key in keys:
             self.waiting.pop(key, None)

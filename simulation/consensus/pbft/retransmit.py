@@ -53,7 +53,7 @@ class Retransmission(ViewChanges):
         else:
             self._tries = 0
         self._seen = progress
-        self.set_timer(RETRY_TIMER, us_from_ms(self.params.retransmit_ms) << self._tries)
+        self.set_timer(RETRY_TIMER, self._retransmit_us << self._tries)
 
     def on_heartbeat(self) -> None:
         """Tell the others what this replica has, so that it learns what it missed."""

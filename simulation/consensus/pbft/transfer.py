@@ -8,7 +8,6 @@ each with its commit certificate (§4.2). Nothing is executed before it is check
 from __future__ import annotations
 
 from simulation.base.ids import NodeId, ReplicaId
-from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.checkpoint import Checkpoints
 from simulation.consensus.pbft.core import extend_history
 from simulation.consensus.pbft.messages import (
@@ -78,7 +77,7 @@ class Transfer(Checkpoints):
 
     def set_fetch_timer(self) -> None:
         """Look again after a while whether the transfer has got on."""
-        self.set_timer(FETCH_TIMER, us_from_ms(self.params.retransmit_ms) << self._patience)
+        self.set_timer(FETCH_TIMER, self._retransmit_us << self._patience)
 
     def _fetch_from_next(self) -> None:
         """Ask the next replica, in turn, that has signed the certificate."""

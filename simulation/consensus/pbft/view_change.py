@@ -280,7 +280,7 @@ class ViewChanges(Transfer):
         if self.leader == self.id:
             entry.pre_prepare = message
             self.keep_body(seq, batch)
-            self.assigned.update([(r.client, r.timestamp) for r in batch.requests])
+            self.assigned |= batch.keys
             self.check_prepared(seq, entry)
         else:
             self.accept(message, entry)

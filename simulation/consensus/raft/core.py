@@ -130,7 +130,7 @@ class Core:
         while self.commit < index:
             self.commit += 1
             fresh = self.done.execute(self.log.entry(self.commit))
-            keys = {(r.client, r.timestamp) for r in fresh.requests}
+            keys = fresh.keys
             for key in keys:
                 self.own.pop(key, None)
             self.assigned -= keys

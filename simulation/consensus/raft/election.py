@@ -74,7 +74,7 @@ class Election(Requests):
         self.meet_followers()
         self.report("new-view", f"leader of term {self.term}")
         open_entries = self.log.entries(self.commit + 1, self.log.last)
-        self.assigned = {(r.client, r.timestamp) for entry in open_entries for r in entry.requests}
+        self.assigned = {r.key for entry in open_entries for r in entry.requests}
         if open_entries:
             # §5.4.2: entries of earlier terms are committed only along with one of this term.
             self.append_own(Batch((), self.now_us, self.term, self.id))

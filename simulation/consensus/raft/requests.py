@@ -15,7 +15,7 @@ class Requests(Replication):
 
     def on_propose(self, request: Request) -> None:
         """The replica's own hospital wants a request ordered."""
-        key = (request.client, request.timestamp)
+        key = request.key
         if not is_request_well_formed(request) or key in self.done or key in self.own:
             return
         self.own[key] = request
@@ -35,7 +35,7 @@ class Requests(Replication):
             if self.has_leader and self.leader not in (sender, self.id):
                 self.send(self.leader, RequestMessage(request))
             return
-        key = (request.client, request.timestamp)
+        key = request.key
         known = key in self.done or key in self.assigned or key in self.batcher
         if not known:
             self._queue(request)
@@ -54,7 +54,7 @@ class Requests(Replication):
         """Send the own client's open requests to the leader that is known now."""
         for request in list(self.own.values()):
             if self.role == "leader":
-                key = (request.client, request.timestamp)
+                key = request.key
                 if key not in self.assigned:
                     self._queue(request)
             elif self.has_leader:
@@ -75,6 +75,6 @@ class Requests(Replication):
                     self.set_timer(BATCH_TIMER, due_us)
                 return
             batch = self.batcher.take(self.now_us, self.term, self.id)
-            self.assigned.update((r.client, r.timestamp) for r in batch.requests)
+            self.assigned |= batch.keys
             self.append_own(batch)
             self.report("pre-prepared")

@@ -90,7 +90,7 @@ class SequencerReplica:
                 assert_never(message)
 
     def _queue(self, request: Request, now_us: int) -> None:
-        key = (request.client, request.timestamp)
+        key = request.key
         if is_request_well_formed(request) and key not in self._done:
             self._batcher.add(request, now_us)
             self._order(now_us)
