@@ -16,6 +16,8 @@ from simulation.network.clock import Alarm, Clock
 from simulation.network.parcel import Parcel
 
 NS_PER_US = 1_000
+ALMOST_US_NS = NS_PER_US - 1
+"""Added before a division by `NS_PER_US`, so that it rounds up."""
 NEVER_US: Final = 1 << 62
 """Later than anything happens."""
 

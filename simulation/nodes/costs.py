@@ -52,8 +52,9 @@ class CryptoCosts:
     def receive_us(self, message: Message) -> int:
         """Time to check a received message before its handler runs: signatures and hashes."""
         work_us = message.verifications * self.verify_us
-        if self.hash_mb_per_s:
-            work_us += round(message.hashed_bytes * US_PER_S / (self.hash_mb_per_s * 1e6))
+        hashed_bytes = message.hashed_bytes
+        if hashed_bytes and self.hash_mb_per_s:
+            work_us += round(hashed_bytes * US_PER_S / (self.hash_mb_per_s * 1e6))
         return -(-work_us // self.cores)
 
     def send_us(self, message: Message) -> int:

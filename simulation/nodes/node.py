@@ -56,8 +56,9 @@ class Node(Processor):
     def broadcast(self, dsts: Sequence[NodeId], message: Message) -> None:
         """Sign a message once, then send a copy to each of ``dsts`` in that order."""
         sign_us = self.costs.send_us(message)
-        if self._serving:
-            self.charge(sign_us)
+        if self._serving:  # as `charge`
+            self._free_us += sign_us
+            self._busy_us += sign_us
             self.network.broadcast(self.id, dsts, message, self._free_us)
         else:
             self.run(sign_us, self._transmit, (dsts, message))

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import simpy
 
 from simulation.base.ids import NodeId
 from simulation.network.clock import Alarm, Clock
-from simulation.network.inbox import NEVER_US, NS_PER_US, Arrival, Inbox
+from simulation.network.inbox import ALMOST_US_NS, NEVER_US, NS_PER_US, Arrival, Inbox
 from simulation.network.parcel import Parcel
 from simulation.nodes.costs import CryptoCosts
 
@@ -189,7 +190,7 @@ class Processor:
             self.rewind()
         if at_us < self._at_us:
             self._put_back()
-            done_us = self._begin_message(_NOT_AHEAD)
+            done_us = self._begin_message()
             if done_us is not None:
                 self._alarm.arm(done_us)
 
@@ -209,17 +210,19 @@ class Processor:
             self._ahead.clear()  # what was early then is done now
             job = self._job
             self._serving = True
-            if isinstance(job, Parcel):
-                self._handlers.get(job.message.__class__, self._unexpected)(job)
-            else:
+            if isinstance(job, tuple):
                 job[2](job[3])
+            elif not self._absorb(job.sender, job.message):  # else it has been counted, no more
+                self._handlers.get(job.message.__class__, self._unexpected)(job)
             self._serving = False
             if not self._own:
-                done_us = self._begin_message(self._lookahead_us)
+                if self._lookahead_us >= 0:
+                    self._take_early()
+                done_us = self._begin_message()
             elif self._own_is_next():
                 done_us = self._begin_own(self._own.popleft())
             else:
-                done_us = self._begin_message(_NOT_AHEAD)
+                done_us = self._begin_message()
             if done_us is None or done_us > now_us:
                 return done_us
 
@@ -254,28 +257,21 @@ class Processor:
         self._free_us = max(self._free_us, job[0]) + job[1]
         return self._free_us
 
-    def _begin_message(self, lookahead_us: int) -> int | None:
-        """Make the next message the current job; when it is done. None when none is under way.
+    def _take_early(self) -> None:
+        """Count the next messages that are done within the lookahead and need only be counted.
 
-        Those before it that are done within ``lookahead_us`` and need only be counted are counted.
-        The last one under way never is, so that the clock does not stop before its time.
+        The last one under way is never taken, so that the clock does not stop before its time.
         """
-        inbox, ahead, now_us = self._inbox, self._ahead, self.env.now
-        queue, soonest_us, slow = inbox.queue, inbox.soonest_us, self._slowness != 1.0
-        busy_us, free_us, free_ns = self._busy_us, self._free_us, inbox.free_ns
-        absorb, until_us = self._absorb, now_us + lookahead_us
-        if lookahead_us >= 0:
-            self._ahead_from = (busy_us, free_us, free_ns)
-        while True:
-            # The same as inbox.next() and ready_ns(), spelled out: every message passes here.
-            if not queue or soonest_us <= queue[-1][0]:
-                inbox.merge()
-                soonest_us = NEVER_US
-                if not queue:
-                    self._idle()
-                    return None
-            arrival = queue.pop()
-            ready_us, _, parcel = arrival
+        inbox, until_us = self._inbox, self.env.now + self._lookahead_us
+        if inbox.soonest_us <= until_us:
+            inbox.merge()
+        queue, absorb, slow = inbox.queue, self._absorb, self._slowness != 1.0
+        if not queue:
+            return
+        busy_us, free_us, free_ns = before = (self._busy_us, self._free_us, inbox.free_ns)
+        taken = 0
+        # As in _begin_message, spelled out: every message passes here.
+        for ready_us, _, parcel in islice(reversed(queue), len(queue) - (not inbox.coming)):
             check_us = parcel.check_us
             if check_us < 0 or slow:
                 check_us = self._check_us(parcel)
@@ -283,29 +279,45 @@ class Processor:
             if wire_ns := parcel.wire_ns:
                 last_ns = ready_us * NS_PER_US
                 last_ns = (free_ns if free_ns > last_ns else last_ns) + wire_ns  # noqa: FURB136
-                ready_us = -(-last_ns // NS_PER_US)
+                ready_us = (last_ns + ALMOST_US_NS) // NS_PER_US  # noqa: PLW2901
             done_us = (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
-            busy_us += check_us
-            if (
-                done_us > until_us
-                or not (queue or soonest_us < NEVER_US)
-                or not absorb(parcel.sender, parcel.message)
-            ):
+            if done_us > until_us or not absorb(parcel.sender, parcel.message):
                 break
-            ahead.append(arrival)
+            taken += 1
+            busy_us += check_us
             free_us, free_ns = done_us, last_ns
-        self._busy_us = busy_us
+        if taken:
+            self._ahead_from = before
+            self._ahead += queue[: -taken - 1 : -1]
+            del queue[-taken:]
+            self._busy_us, self._free_us, inbox.free_ns = busy_us, free_us, free_ns
+
+    def _begin_message(self) -> int | None:
+        """Make the next message the current job; when it is done. None when none is under way."""
+        inbox, now_us = self._inbox, self.env.now
+        arrival = inbox.next()
+        if arrival is None:
+            self._idle()
+            return None
+        inbox.queue.pop()
+        at_us, _, parcel = arrival
+        check_us = parcel.check_us
+        if check_us < 0 or self._slowness != 1.0:
+            check_us = self._check_us(parcel)
+        free_us, last_ns, ready_us = self._free_us, inbox.free_ns, at_us
+        before = (check_us, free_us, last_ns)
+        if parcel.wire_ns:
+            inbox.free_ns = last_ns = max(last_ns, at_us * NS_PER_US) + parcel.wire_ns
+            ready_us = (last_ns + ALMOST_US_NS) // NS_PER_US
+        self._busy_us += check_us
+        self._free_us = done_us = max(ready_us, free_us) + check_us
         self._job = parcel
-        if ready_us >= now_us or free_us > now_us or ahead:
+        if ready_us >= now_us or free_us > now_us or self._ahead:
             inbox.current = arrival
-            self._at_us = arrival[0]
-            self._ready_us = ready_us
-            self._before = (check_us, free_us, free_ns)
+            self._at_us, self._ready_us, self._before = at_us, ready_us, before
         elif self._at_us >= 0:
             inbox.current = None
             self._at_us = self._ready_us = -1
-        inbox.free_ns = last_ns
-        self._free_us = done_us
         return done_us
 
     def _check_us(self, parcel: Parcel) -> int:
@@ -329,7 +341,7 @@ class Processor:
             ready_us = arrival[0]
             if parcel.wire_ns:
                 last_ns = max(free_ns, ready_us * NS_PER_US) + parcel.wire_ns
-                ready_us = -(-last_ns // NS_PER_US)
+                ready_us = (last_ns + ALMOST_US_NS) // NS_PER_US
             check_us = self._check_us(parcel)
             done_us = max(ready_us, free_us) + check_us
             if done_us >= now_us:
@@ -346,7 +358,7 @@ class Processor:
             inbox.queue.append(arrival)
         ahead.clear()
         self._busy_us, self._free_us, inbox.free_ns = busy_us, free_us, free_ns
-        again_us = self._begin_message(_NOT_AHEAD)
+        again_us = self._begin_message()
         assert again_us is not None
         self._alarm.arm(again_us)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from simulation.base.ids import NodeId
 from simulation.base.units import us_from_ms
@@ -129,13 +130,14 @@ class NormalCase(Requests):
 
     # ---- votes before their time (`simulation.consensus.protocol.Absorbing`) --------------------
 
-    def absorb(self, sender: NodeId, message: object) -> bool:
+    def absorb(self, sender: NodeId, message: Any) -> bool:
         """Count a vote that completes no quorum and contradicts none, in the current view.
 
         What is in the log lies between the water marks, so they need no second look.
         """
         # Nearly all messages of a run pass here, so nothing is called that need not be.
-        if not isinstance(message, (Commit, Prepare)):
+        kind = type(message)
+        if kind is not Commit and kind is not Prepare:
             return False
         entry = self.log.get(message.seq)
         if (
@@ -147,7 +149,7 @@ class NormalCase(Requests):
         ):
             return False
         bit = 1 << sender
-        if isinstance(message, Commit):
+        if kind is Commit:
             commits = entry.commits.get(message.digest)
             if (
                 commits is None
