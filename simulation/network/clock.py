@@ -14,7 +14,7 @@ out. Only a `Clock` knows alarms.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from heapq import heappop, heappush, heappushpop
 from typing import Any, cast
@@ -23,16 +23,16 @@ import simpy
 from simpy.core import EmptySchedule, StopSimulation
 from simpy.events import NORMAL, URGENT, EventPriority
 
-NEW_OBJECTS = 100_000
+NEW_OBJECTS = 20_000
 """New objects after which a run has Python look for cycles among them; its own default is 700."""
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def _few_collections() -> Generator[None]:
     """Look for cycles of dead objects less often.
 
-    Messages and votes die by their count, after some milliseconds or at the next checkpoint; at
-    Python's default, each is looked at two or three times until then, a tenth of a run's time.
+    Messages and votes are freed when nothing refers to them any more, after some milliseconds or
+    at the next checkpoint; at Python's default, each is looked at two or three times until then.
     """
     before, *older = gc.get_threshold()
     if before:  # 0: whoever runs us wants none at all

@@ -271,16 +271,20 @@ class Processor:
         busy_us, free_us, free_ns = before = (self._busy_us, self._free_us, inbox.free_ns)
         taken = 0
         # As in _begin_message, spelled out: every message passes here.
-        for ready_us, _, parcel in islice(reversed(queue), len(queue) - (not inbox.coming)):
+        for done_us, _, parcel in islice(reversed(queue), len(queue) - (not inbox.coming)):
+            last_ns, wire_ns = free_ns, parcel.wire_ns
+            if wire_ns:
+                last_ns = done_us * NS_PER_US
+                if last_ns < free_ns:  # noqa: PLR1730 (a call costs more than all the rest)
+                    last_ns = free_ns
+                last_ns += wire_ns
+                done_us = (last_ns + ALMOST_US_NS) // NS_PER_US  # noqa: PLW2901
+            if done_us < free_us:  # noqa: PLR1730
+                done_us = free_us  # noqa: PLW2901
             check_us = parcel.check_us
             if check_us < 0 or slow:
                 check_us = self._check_us(parcel)
-            last_ns = free_ns
-            if wire_ns := parcel.wire_ns:
-                last_ns = ready_us * NS_PER_US
-                last_ns = (free_ns if free_ns > last_ns else last_ns) + wire_ns  # noqa: FURB136
-                ready_us = (last_ns + ALMOST_US_NS) // NS_PER_US  # noqa: PLW2901
-            done_us = (ready_us if ready_us > free_us else free_us) + check_us  # noqa: FURB136
+            done_us += check_us  # noqa: PLW2901
             if done_us > until_us or not absorb(parcel.sender, parcel.message):
                 break
             taken += 1

@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 
 from simulation.base.rng import Streams
-from simulation.consensus.pbft.messages import Commit, Status, commit, prepare
+from simulation.consensus.pbft.messages import Status, commit, prepare
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.pbft.replica import PbftReplica
 from simulation.consensus.signing import _SEAL, Signer
@@ -209,17 +209,21 @@ def test_only_plain_votes_of_this_view_are_absorbed():
 
 
 def test_the_clock_runs_until_the_last_early_message_is_done():
-    clock, heard = Clock(), []
+    clock, counted = Clock(), []
+
+    def absorb(_sender, _message):
+        counted.append(clock.now)
+        return True
+
     still = NetworkParams(latency=ConstantLatency(delay_ms=1), uplink_mbps=0, downlink_mbps=0)
     network = Network(clock, 2, still, Streams(1))
     nodes = [Node(clock, i, network, CryptoCosts(sign_us=0, verify_us=70)) for i in range(2)]
-    nodes[1].look_ahead(lambda _sender, _message: True, lambda _sender, _message: None)
+    nodes[1].look_ahead(absorb, lambda _sender, _message: None)
     vote = commit(Signer(0), 0, 1, b"d" * 32)
-    nodes[1].on(Commit, lambda sender, _: heard.append((clock.now, sender)))
 
     for _ in range(4):
         nodes[0].send(1, vote)
     clock.run()
 
-    assert heard == [(1070, 0), (1280, 0)]  # the first is under way alone; two are taken early
+    assert counted == [1070, 1070, 1070, 1280]  # first and last at their time, two early
     assert (clock.now, nodes[1].busy_us) == (1280, 280)
