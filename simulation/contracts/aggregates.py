@@ -18,7 +18,9 @@ from simulation.contracts.aggregation import inputs_root
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import Evidence, accuse
 from simulation.contracts.fields import digest, natural, require_keys, rows, text
+from simulation.contracts.parameters import parameters
 from simulation.contracts.phases import open_round, put_status, set_phase
+from simulation.contracts.round_keys import aggregate_key, confirmation_key
 from simulation.contracts.rounds import (
     CLOSED,
     OPEN,
@@ -29,10 +31,7 @@ from simulation.contracts.rounds import (
     Aggregate,
     RoundState,
     Status,
-    aggregate_key,
-    confirmation_key,
     confirmations,
-    parameters,
     read_round,
     round_status,
 )

@@ -9,17 +9,16 @@ from simulation.base.encoding import encode
 from simulation.base.ids import HospitalId
 from simulation.base.merkle import merkle_root
 from simulation.contracts import privacy
+from simulation.contracts.parameters import parameters
+from simulation.contracts.round_keys import STATUS_KEY, round_key
 from simulation.contracts.rounds import (
     OPEN,
     REVEALED,
     SEALED,
-    STATUS_KEY,
     RoundState,
     Status,
     awaited,
-    parameters,
     read_round,
-    round_key,
 )
 from simulation.ledger.runtime import Context, Rejected
 from simulation.ledger.state import Journal

@@ -14,19 +14,15 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import ReplicaId
 from simulation.base.keys import SIGNATURE_BYTES
+from simulation.contracts.commitments import SALT_BYTES, commitment, holding
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
 from simulation.contracts.fields import digest, natural, octets, require_keys, rows, text
 from simulation.contracts.members import key_of
+from simulation.contracts.parameters import parameters
 from simulation.contracts.phases import is_over, move_on, open_round
-from simulation.contracts.rounds import (
-    SALT_BYTES,
-    SEALED,
-    commitment,
-    holding,
-    parameters,
-    reveal_key,
-)
+from simulation.contracts.round_keys import reveal_key
+from simulation.contracts.rounds import SEALED
 from simulation.ledger.runtime import Context, Rejected
 from simulation.ledger.signatures import is_signature
 from simulation.ledger.state import Journal

@@ -1,4 +1,4 @@
-"""The rounds of the task as a ledger copy knows them: commitments, keys and typed reads.
+"""The rounds of the task as a ledger copy knows them: their phases, and typed reads of them.
 
 Hospitals, the coordinator and the audit ask these questions of *their own* copy; the task contract
 asks them of the state that it is changing.
@@ -8,101 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, cast
+from typing import cast
 
-from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
-from simulation.base.encoding import Value, encode
+from simulation.base.digest import Digest
+from simulation.base.encoding import Value
 from simulation.base.ids import HospitalId, NodeId, ReplicaId
 from simulation.contracts.aggregation import Input
+from simulation.contracts.commitments import commitment
 from simulation.contracts.committee import committee
 from simulation.contracts.evidence import is_quarantined
 from simulation.contracts.members import REVOKED, role_of
-from simulation.contracts.rules import Rule, least_updates, rule_of
-from simulation.ledger.genesis import Genesis
+from simulation.contracts.parameters import parameters
+from simulation.contracts.round_keys import (
+    STATUS_KEY,
+    aggregate_key,
+    commit_key,
+    confirmation_key,
+    decline_key,
+    reveal_key,
+    round_key,
+)
 from simulation.ledger.state import Reader, read_once_per_state
 from simulation.ledger.value import read_once
-
-SALT_BYTES = 32
-PARAMETERS_KEY = "task/parameters"
-STATUS_KEY = "task/status"
-
-Protocol = Literal["hash_only", "commit_reveal"]
-PROTOCOLS: tuple[Protocol, ...] = ("hash_only", "commit_reveal")
 
 OPEN, SEALED, REVEALED, PROPOSED = "open", "sealed", "revealed", "proposed"
 CLOSED, VOID = "closed", "void"
 ENDED = (CLOSED, VOID)
-
-
-@lru_cache(maxsize=1 << 12)
-def commitment(
-    chain: Digest,
-    task: str,
-    round: int,  # noqa: A002 -- the word of the protocol
-    base_root: Digest,
-    hospital: HospitalId,
-    update_root: Digest,
-    salt: bytes,
-) -> Digest:
-    """``TH(commit, cbor([chain, task, round, base_root, hospital]) ‖ update_root ‖ salt)``.
-
-    ``task`` is the task's name in the genesis. Hospital, coordinator and contract all call this.
-
-    Raises:
-        ValueError: when update root or salt are not 32 bytes; lengths are fixed so that the parts
-            cannot be shifted against one another.
-    """
-    if len(update_root) != DIGEST_BYTES or len(salt) != SALT_BYTES:
-        raise ValueError(f"update_root and salt: expected {DIGEST_BYTES} bytes each")
-    context = encode([chain, task, round, base_root, hospital])
-    return tagged_hash(Tag.COMMIT, context, update_root, salt)
-
-
-@lru_cache(maxsize=1 << 12)
-def holding(
-    chain: Digest,
-    task: str,
-    round: int,  # noqa: A002 -- the word of the protocol
-    hospital: HospitalId,
-    update_root: Digest,
-    cid: str,
-) -> Digest:
-    """What a holder signs: it has this update's bytes, has checked them, and will hand them out."""
-    return tagged_hash(Tag.STORE, encode([chain, task, round, hospital, update_root, cid]))
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long the phases of a round may last. A phase is over when *both* limits have passed.
-
-    Time alone would let a primary with a fast clock cut hospitals off, and height alone anybody who
-    makes blocks out of rubbish. A tick that comes too early is refused, but makes a block, so that
-    heights advance wherever somebody is waiting for them.
-    """
-
-    commit_blocks: int
-    commit_us: int
-    reveal_blocks: int
-    reveal_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the genesis says about the task."""
-
-    name: str
-    initial_root: Digest | None
-    protocol: Protocol
-    rule: Rule | None
-    """None: the coordinator's arithmetic is its own, and is not checked."""
-    min_updates: int
-    deadlines: Deadlines | None
-
-    @property
-    def least_updates(self) -> int:
-        """With fewer updates a round is void."""
-        return max(self.min_updates, least_updates(self.rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,71 +127,6 @@ class Status:
 # ---- the task -----------------------------------------------------------------------------------
 
 
-def parameters_of(genesis: Genesis) -> Parameters:
-    """The parameters of the genesis task; what it leaves out is as it was.
-
-    Raises:
-        ValueError: naming the parameter that is missing or makes no sense.
-    """
-    task = genesis.task
-    match task:
-        case {"name": str(name), "initial_root": None | bytes() as root} if (
-            root is None or len(root) == DIGEST_BYTES
-        ):
-            pass
-        case _:
-            raise ValueError("task: needs name (text) and initial_root (32 bytes or null)")
-    protocol = task.get("protocol", "commit_reveal")
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"task: protocol is one of {', '.join(PROTOCOLS)}")
-    least = task.get("min_updates", 1)
-    if not isinstance(least, int) or least < 1:
-        raise ValueError("task: min_updates is an integer of at least 1")
-    rule = rule_of(task.get("rule"))
-    if rule is not None and protocol != "commit_reveal":
-        raise ValueError("task: only commit_reveal lets replicas recompute an aggregate")
-    return Parameters(name, root, protocol, rule, least, _deadlines(task.get("deadlines")))
-
-
-def _deadlines(value: Value) -> Deadlines | None:
-    match value:
-        case None:
-            return None
-        case {
-            "commit_blocks": int(a),
-            "commit_us": int(b),
-            "reveal_blocks": int(c),
-            "reveal_us": int(d),
-        } if min(a, b, c, d) >= 0:
-            return Deadlines(a, b, c, d)
-        case _:
-            raise ValueError(
-                "task: deadlines need commit_blocks, commit_us, reveal_blocks, reveal_us"
-            )
-
-
-def parameters(state: Reader) -> Parameters:
-    """The task's parameters, as a state holds them from height 0 on."""
-    return _parameters(state.get(PARAMETERS_KEY))
-
-
-@read_once
-def _parameters(value: Value) -> Parameters:
-    match value:
-        case Mapping() as task:
-            known = cast("Mapping[str, Value]", task)
-        case _:
-            raise AssertionError("the contract writes its parameters at height 0")
-    return Parameters(
-        cast(str, known["name"]),
-        cast("Digest | None", known["initial_root"]),
-        cast(Protocol, known.get("protocol", "commit_reveal")),
-        rule_of(known.get("rule")),
-        cast(int, known.get("min_updates", 1)),
-        _deadlines(known.get("deadlines")),
-    )
-
-
 def status(state: Reader) -> Status:
     """Where the task stands, by this copy."""
     return _status(state.get(STATUS_KEY))
@@ -273,16 +139,6 @@ def _status(value: Value) -> Status:
             return Status(number, is_open, root)
         case _:
             raise AssertionError("the contract writes its status at height 0")
-
-
-def task_name(state: Reader) -> str:
-    """The task's name in the genesis: the ``task`` of every commitment."""
-    return parameters(state).name
-
-
-def initial_root(state: Reader) -> Digest | None:
-    """The model that the first round must start from; None when the genesis leaves it open."""
-    return parameters(state).initial_root
 
 
 def expected_commitment(
@@ -438,42 +294,3 @@ def _proposal(value: Value) -> Aggregate | None:
             return Aggregate(ids, inputs_root, out_root, out_cid, height, proposer)
         case _:
             return None
-
-
-# ---- keys ----------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1 << 12)
-def round_key(number: int) -> str:
-    """Where a round's status, base model and eligible hospitals are kept."""
-    return f"task/round/{number}"
-
-
-@lru_cache(maxsize=1 << 12)
-def commit_key(number: int, hospital: HospitalId) -> str:
-    """Where a hospital's commitment for a round is kept."""
-    return f"task/round/{number}/commit/{hospital:03d}"
-
-
-@lru_cache(maxsize=1 << 12)
-def decline_key(number: int, hospital: HospitalId) -> str:
-    """Where the reason is kept why a hospital sits a round out."""
-    return f"task/round/{number}/decline/{hospital:03d}"
-
-
-@lru_cache(maxsize=1 << 12)
-def reveal_key(number: int, hospital: HospitalId) -> str:
-    """Where a hospital's reveal is kept."""
-    return f"task/round/{number}/reveal/{hospital:03d}"
-
-
-@lru_cache(maxsize=1 << 12)
-def aggregate_key(number: int) -> str:
-    """Where the end of a round is kept."""
-    return f"task/round/{number}/aggregate"
-
-
-@lru_cache(maxsize=1 << 12)
-def confirmation_key(number: int, replica: ReplicaId) -> str:
-    """Where a replica's own result of a round is kept."""
-    return f"task/round/{number}/confirm/{replica:03d}"

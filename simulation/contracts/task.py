@@ -34,9 +34,17 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.contracts import aggregates, privacy, reveals
 from simulation.contracts.aggregation import MAX_WEIGHT
+from simulation.contracts.commitments import SALT_BYTES, commitment
 from simulation.contracts.evidence import Evidence, accuse, is_quarantined
 from simulation.contracts.fields import digest, natural, require_keys, require_role, rows, text
 from simulation.contracts.members import role_of
+from simulation.contracts.parameters import (
+    Parameters,
+    initial_root,
+    parameters,
+    parameters_of,
+    task_name,
+)
 from simulation.contracts.phases import (
     enter,
     is_over,
@@ -45,27 +53,18 @@ from simulation.contracts.phases import (
     put_round,
     put_status,
 )
+from simulation.contracts.round_keys import PARAMETERS_KEY, commit_key, decline_key
 from simulation.contracts.rounds import (
     OPEN,
-    PARAMETERS_KEY,
-    SALT_BYTES,
     SEALED,
     Aggregate,
     Commit,
     Opening,
-    Parameters,
     RoundState,
     Status,
-    commit_key,
     commit_of,
-    commitment,
-    decline_key,
-    initial_root,
-    parameters,
-    parameters_of,
     read_round,
     status,
-    task_name,
 )
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Context, Recorded, Rejected
@@ -86,7 +85,7 @@ def require_parameters(genesis: Genesis) -> Digest | None:
     """The initial root of the genesis task, when its parameters make sense.
 
     Raises:
-        ValueError: as `simulation.contracts.rounds.parameters_of`.
+        ValueError: as `simulation.contracts.parameters.parameters_of`.
     """
     return parameters_of(genesis).initial_root
 

@@ -17,8 +17,10 @@ import simpy
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId
 from simulation.base.units import US_PER_S
+from simulation.contracts.commitments import holding
 from simulation.contracts.committee import committee
-from simulation.contracts.rounds import SEALED, holding, parameters, round_status
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import SEALED, round_status
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Fetch, Holding, Reply, SealedUpdate
 from simulation.nodes.shelf import Shelf

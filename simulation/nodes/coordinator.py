@@ -20,15 +20,8 @@ from simulation.base.digest import Digest
 from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.contracts.aggregation import inputs_root
-from simulation.contracts.rounds import (
-    ENDED,
-    OPEN,
-    PROPOSED,
-    SEALED,
-    parameters,
-    read_round,
-    round_status,
-)
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import ENDED, OPEN, PROPOSED, SEALED, read_round, round_status
 from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.delegate import Schedule

@@ -22,13 +22,9 @@ from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.contracts import privacy
-from simulation.contracts.rounds import (
-    OPEN,
-    commitment,
-    parameters,
-    read_round,
-    round_status,
-)
+from simulation.contracts.commitments import commitment
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import OPEN, read_round, round_status
 from simulation.nodes.availability import Availability
 from simulation.nodes.conduct import HONEST, Conduct
 from simulation.nodes.courier import Courier

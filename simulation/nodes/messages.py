@@ -207,7 +207,7 @@ class Holding:
     hospital: int
     """Whose update it is."""
     signature: bytes
-    """Of `simulation.contracts.rounds.holding`."""
+    """Of `simulation.contracts.commitments.holding`."""
 
     @property
     def size_bytes(self) -> int:

@@ -18,15 +18,8 @@ import simpy
 from simulation.base.units import US_PER_S
 from simulation.contracts.aggregation import aggregate_models
 from simulation.contracts.committee import committee
-from simulation.contracts.rounds import (
-    ENDED,
-    OPEN,
-    SEALED,
-    RoundState,
-    parameters,
-    read_round,
-    round_status,
-)
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import ENDED, OPEN, SEALED, RoundState, read_round, round_status
 from simulation.contracts.rules import Rule
 from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Reply

@@ -19,7 +19,7 @@ from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
 from simulation.contracts.members import HOSPITAL, key_of
 from simulation.contracts.membership import hospitals
-from simulation.contracts.rounds import task_name
+from simulation.contracts.parameters import task_name
 from simulation.nodes.ledger_service import LedgerService
 from simulation.vault.envelope import AUDITOR, enclose, object_context, read_envelope, unwrap, wrap
 from simulation.vault.store import cid_of

@@ -18,11 +18,8 @@ from simulation.base.digest import DIGEST_BYTES, Digest
 from simulation.base.encoding import EncodingError
 from simulation.base.tensors import TensorError, model_root, read_model
 from simulation.contracts.aggregation import AggregationError, quantise
-from simulation.contracts.rounds import (
-    RoundState,
-    expected_commitment,
-    parameters,
-)
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import RoundState, expected_commitment
 from simulation.ledger.copy import LedgerCopy
 from simulation.nodes.messages import Reply
 

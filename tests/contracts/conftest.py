@@ -11,7 +11,7 @@ from simulation.base.encoding import Value
 from simulation.base.keys import SigningKey
 from simulation.contracts import default_contracts, task
 from simulation.contracts.aggregation import inputs_root
-from simulation.contracts.rounds import holding
+from simulation.contracts.commitments import holding
 from simulation.ledger.chain import MemoryStore
 from simulation.ledger.copy import LedgerCopy
 from simulation.ledger.genesis import Genesis, Member

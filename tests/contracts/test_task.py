@@ -13,9 +13,9 @@ from simulation.base.encoding import encode
 from simulation.base.merkle import merkle_root
 from simulation.contracts import privacy, task
 from simulation.contracts.aggregation import MAX_WEIGHT, inputs_root
+from simulation.contracts.commitments import holding
 from simulation.contracts.evidence import evidence
 from simulation.contracts.members import sequence_key
-from simulation.contracts.rounds import holding
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Recorded
 from simulation.ledger.state import Journal

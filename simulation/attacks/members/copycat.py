@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from simulation.attacks.attack import Attacker, HospitalAttack
-from simulation.contracts.rounds import OPEN, commit_of, parameters, round_status
+from simulation.contracts.parameters import parameters
+from simulation.contracts.rounds import OPEN, commit_of, round_status
 from simulation.nodes.conduct import Body, Conduct
 from simulation.nodes.messages import Order, Product, Reply
 from simulation.nodes.update_check import root_of

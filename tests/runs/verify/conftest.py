@@ -19,7 +19,7 @@ from simulation.base.rng import Streams
 from simulation.base.tensors import decode_model, encode_model, model_root
 from simulation.contracts import default_contracts, task
 from simulation.contracts.aggregation import aggregate_models, inputs_root
-from simulation.contracts.rounds import holding
+from simulation.contracts.commitments import holding
 from simulation.contracts.rules import FixedFedAvg
 from simulation.ledger.chain import SqliteStore
 from simulation.ledger.copy import LedgerCopy

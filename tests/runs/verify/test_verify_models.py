@@ -10,7 +10,7 @@ import pytest
 from simulation.base.encoding import Value
 from simulation.base.tensors import encode_model, model_root
 from simulation.contracts import default_contracts, task
-from simulation.contracts.rounds import (
+from simulation.contracts.round_keys import (
     STATUS_KEY,
     aggregate_key,
     commit_key,
