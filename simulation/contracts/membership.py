@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from simulation.base.digest import Digest
 from simulation.base.encoding import Value
@@ -40,6 +39,25 @@ from simulation.base.ids import NodeId
 from simulation.base.keys import SIGNATURE_BYTES, KeyError25519
 from simulation.contracts.committee import Committee, committee
 from simulation.contracts.fields import natural, octets, require_keys
+from simulation.contracts.member_changes import (
+    HOSPITALS_KEY,
+    JOIN,
+    LEAVE,
+    POLICY_KEY,
+    REVOKE,
+    ROTATE,
+    Change,
+    against_key,
+    candidate_key,
+    carry_out_all,
+    key_on_record,
+    numbers_of,
+    pending,
+    policy,
+    settle,
+    used_key,
+    votes_for,
+)
 from simulation.contracts.members import (
     HOSPITAL,
     REVOKED,
@@ -54,43 +72,16 @@ from simulation.contracts.rounds import status
 from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Context, Rejected
 from simulation.ledger.signatures import is_signature, public_key
-from simulation.ledger.state import Journal, Reader
+from simulation.ledger.state import Journal
 from simulation.ledger.transaction import SignedTransaction
-from simulation.ledger.voters import VOTERS_KEY, Epoch, Voters
+from simulation.ledger.voters import VOTERS_KEY
 
-POLICY_KEY = "membership/policy"
-HOSPITALS_KEY = "membership/hospitals"
-QUEUE_KEY = "membership/queue"
 REGISTER = "membership.register"
 KEY_BYTES = 32
 CANDIDATE = "candidate"
 """The role of somebody who registers."""
 
-JOIN, LEAVE, ROTATE, REVOKE = "join", "leave", "rotate", "revoke"
 Action = Callable[[Journal, Context, Mapping[str, Value]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the genesis says about changes of membership."""
-
-    seats: int | None
-    """How many hospitals vote; None: all of them."""
-    places: int
-    """Numbers below this one are for hospitals."""
-    quorums: tuple[int, ...]
-    """Of 1, 2, 3, … replicas; empty when the replica set never changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What becomes of a member between two rounds."""
-
-    kind: str
-    key: bytes
-    """The new one of a join or a rotation; else empty."""
-    seq: int = 0
-    """The number that a newcomer's registration has used up."""
 
 
 @dataclass(frozen=True)
@@ -154,51 +145,8 @@ class MembershipContract:
 
     def finish(self, state: Journal, chain: Digest, height: int) -> None:
         """Carry out what waits, at the end of the block at ``height``, unless a round is open."""
-        queue = _naturals(state.get(QUEUE_KEY))
-        if not queue or status(state).is_open:
-            return
-        before = committee(state)
-        members = _after(state, queue)
-        replicas = _replicas(state, before, members)
-        for member in queue:
-            _carry_out(state, member, height)
-        state.put(HOSPITALS_KEY, members)
-        state.put(QUEUE_KEY, None)
-        pairs = tuple((replica, _key(state, replica)) for replica in replicas)
-        voters = Voters(chain, _quorum(state, before, replicas), pairs)
-        state.put(VOTERS_KEY, Epoch(before.epoch + 1, height + 1, voters).value)
-
-
-def policy(state: Reader) -> Policy:
-    """What the genesis says about changes of membership."""
-    match state.get(POLICY_KEY):
-        case {"seats": None | int() as seats, "places": int(places), "quorums": quorums}:
-            return Policy(seats, places, _naturals(quorums))
-        case _:
-            raise AssertionError("the contract writes its policy at height 0")
-
-
-def hospitals(state: Reader) -> tuple[NodeId, ...]:
-    """The hospitals that are members now, sorted."""
-    return tuple(h for h in _naturals(state.get(HOSPITALS_KEY)) if role_of(state, h) == HOSPITAL)
-
-
-def pending(state: Reader, member: NodeId) -> Change | None:
-    """A member's settled change that has not been carried out yet."""
-    match state.get(pending_key(member)):
-        case {"kind": str(kind), "key": bytes(key), "seq": int(seq)}:
-            return Change(kind, key, seq)
-        case _:
-            return None
-
-
-def votes_for(state: Reader, member: NodeId, key: bytes) -> tuple[NodeId, ...] | None:
-    """Who has voted for a newcomer; None when nobody has registered so."""
-    match state.get(candidate_key(member, key)):
-        case {"votes": votes}:
-            return _naturals(votes)
-        case _:
-            return None
+        if not status(state).is_open:
+            carry_out_all(state, chain, height)
 
 
 # ---- the gate for newcomers ---------------------------------------------------------------------
@@ -257,7 +205,7 @@ def _approve(state: Journal, context: Context, body: Mapping[str, Value]) -> Non
     seq = last_sequence(state, member) + 1
     _put_candidate(state, member, key, votes, seq)
     if _enough(votes, voting):
-        _settle(state, member, Change(JOIN, key, seq))
+        settle(state, member, Change(JOIN, key, seq))
         state.put(used_key(key), member)
         state.put(candidate_key(member, key), None)
 
@@ -269,7 +217,7 @@ def _leave(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
         raise Rejected("wrong-role")
     if (waiting := pending(state, me)) is not None and waiting.kind != ROTATE:
         raise Rejected("change-pending")
-    _settle(state, me, Change(LEAVE, b""))
+    settle(state, me, Change(LEAVE, b""))
 
 
 def _rotate(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
@@ -285,7 +233,7 @@ def _rotate(state: Journal, context: Context, body: Mapping[str, Value]) -> None
     if not is_signature(key, possession(context.chain, context.sender, key), proof):
         raise Rejected("bad-possession")
     state.put(used_key(key), context.sender)
-    _settle(state, context.sender, Change(ROTATE, key))
+    settle(state, context.sender, Change(ROTATE, key))
 
 
 def _revoke(state: Journal, context: Context, body: Mapping[str, Value]) -> None:
@@ -299,15 +247,15 @@ def _revoke(state: Journal, context: Context, body: Mapping[str, Value]) -> None
         raise Rejected("already-revoked")
     if role != HOSPITAL:
         raise Rejected("wrong-role")
-    votes = _naturals(state.get(against_key(member)))
+    votes = numbers_of(state.get(against_key(member)))
     if context.sender in votes:
         raise Rejected("duplicate-vote")
     votes = tuple(sorted((*votes, context.sender)))
     state.put(against_key(member), votes)
     if _enough(votes, voting):
-        _settle(state, member, Change(REVOKE, b""))
+        settle(state, member, Change(REVOKE, b""))
         state.put(against_key(member), None)
-        state.put(member_key(member), {"role": REVOKED, "key": _key(state, member)})
+        state.put(member_key(member), {"role": REVOKED, "key": key_on_record(state, member)})
         move_on(state, context, status(state).round)
 
 
@@ -333,88 +281,10 @@ def _enough(votes: Sequence[NodeId], voting: Committee) -> bool:
     return len([vote for vote in votes if vote in voting.replicas]) >= voting.quorum
 
 
-# ---- changes ------------------------------------------------------------------------------------
-
-
-def _settle(state: Journal, member: NodeId, change: Change) -> None:
-    """Have a change carried out between rounds.
-
-    Raises:
-        Rejected: ``membership-fixed`` or ``too-few-replicas``, when nobody could vote after it.
-    """
-    state.put(pending_key(member), {"kind": change.kind, "key": change.key, "seq": change.seq})
-    queue = sorted({*_naturals(state.get(QUEUE_KEY)), member})
-    state.put(QUEUE_KEY, queue)
-    if change.kind != ROTATE:
-        before = committee(state)
-        if not policy(state).quorums:
-            raise Rejected("membership-fixed")
-        replicas = _replicas(state, before, _after(state, queue))
-        if not _quorum(state, before, replicas):
-            raise Rejected("too-few-replicas")
-
-
-def _carry_out(state: Journal, member: NodeId, height: int) -> None:
-    change = pending(state, member)
-    assert change is not None, "whoever is in the queue has a change"
-    match change.kind:
-        case "join":
-            state.put(member_key(member), {"role": HOSPITAL, "key": change.key})
-            state.put(sequence_key(member), change.seq)
-            state.put(former_key(member), None)
-        case "rotate":
-            role = role_of(state, member)
-            state.put(member_key(member), {"role": role, "key": change.key})
-        case _:
-            state.put(member_key(member), None)
-            why = "left" if change.kind == LEAVE else "revoked"
-            state.put(former_key(member), {"height": height, "why": why})
-    state.put(pending_key(member), None)
-
-
-def _after(state: Journal, queue: Sequence[NodeId]) -> list[NodeId]:
-    """The hospitals once all that waits is carried out, sorted."""
-    found = set(_naturals(state.get(HOSPITALS_KEY)))
-    for member in queue:
-        change = pending(state, member)
-        assert change is not None, "whoever is in the queue has a change"
-        if change.kind == JOIN:
-            found.add(member)
-        elif change.kind in (LEAVE, REVOKE):
-            found.discard(member)
-    return sorted(found)
-
-
-def _replicas(state: Journal, before: Committee, members: Sequence[NodeId]) -> list[NodeId]:
-    """Who votes when these are the hospitals: all, or who has a seat, vacancies filled in order."""
-    seats = policy(state).seats
-    if seats is None:
-        return list(members)
-    sitting = [replica for replica in before.replicas if replica in members]
-    waiting = [member for member in members if member not in sitting]
-    return sorted([*sitting, *waiting[: seats - len(sitting)]])
-
-
-def _quorum(state: Journal, before: Committee, replicas: Sequence[NodeId]) -> int:
-    """How many of them certify a block; 0 when they are too few, or more than the genesis knows."""
-    if len(replicas) == len(before.replicas):
-        return before.quorum
-    quorums = policy(state).quorums
-    return quorums[len(replicas) - 1] if 1 <= len(replicas) <= len(quorums) else 0
-
-
 def _put_candidate(
     state: Journal, member: NodeId, key: bytes, votes: Sequence[NodeId], seq: int
 ) -> None:
     state.put(candidate_key(member, key), {"votes": list(votes), "seq": seq})
-
-
-def _key(state: Reader, member: NodeId) -> bytes:
-    match state.get(member_key(member)):
-        case {"key": bytes(key)}:
-            return key
-        case _:
-            raise AssertionError("whoever votes is a member")
 
 
 def _is_usable(key: bytes) -> bool:
@@ -426,35 +296,3 @@ def _is_usable(key: bytes) -> bool:
     except KeyError25519:
         return False
     return True
-
-
-def _naturals(value: Value) -> tuple[int, ...]:
-    return tuple(cast("Sequence[int]", value or ()))
-
-
-# ---- keys ---------------------------------------------------------------------------------------
-
-
-def candidate_key(member: NodeId, key: bytes) -> str:
-    """Where a registration and the votes for it are kept."""
-    return f"membership/candidate/{member:03d}/{key.hex()}"
-
-
-def against_key(member: NodeId) -> str:
-    """Where the votes against a member are kept."""
-    return f"membership/against/{member:03d}"
-
-
-def pending_key(member: NodeId) -> str:
-    """Where a member's settled change is kept until it is carried out."""
-    return f"membership/pending/{member:03d}"
-
-
-def former_key(member: NodeId) -> str:
-    """Where it is kept how and at what height a member went."""
-    return f"membership/former/{member:03d}"
-
-
-def used_key(key: bytes) -> str:
-    """Where it is kept whose a key is or was: no key is used twice."""
-    return f"membership/key/{key.hex()}"

@@ -14,8 +14,8 @@ import simpy
 from simulation.base.encoding import Value
 from simulation.base.ids import HospitalId
 from simulation.base.keys import SigningKey
+from simulation.contracts.member_changes import hospitals, pending, votes_for
 from simulation.contracts.members import REVOKED, key_of, possession, role_of
-from simulation.contracts.membership import hospitals, pending, votes_for
 from simulation.contracts.rounds import status
 from simulation.ledger.copy import LedgerCopy
 from simulation.nodes.changes import MembershipChange, in_order

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from simulation.base.ids import NodeId
-from simulation.contracts.membership import former_key
+from simulation.contracts.member_changes import former_key
 from simulation.contracts.rounds import status
 from simulation.ledger.copy import LedgerCopy
 

@@ -17,8 +17,8 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
+from simulation.contracts.member_changes import hospitals
 from simulation.contracts.members import HOSPITAL, key_of
-from simulation.contracts.membership import hospitals
 from simulation.contracts.parameters import task_name
 from simulation.nodes.ledger_service import LedgerService
 from simulation.vault.envelope import AUDITOR, enclose, object_context, read_envelope, unwrap, wrap

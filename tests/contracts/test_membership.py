@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simulation.base.keys import SigningKey
 from simulation.contracts import task
 from simulation.contracts.committee import Committee, committee
+from simulation.contracts.member_changes import hospitals
 from simulation.contracts.members import (
     key_of,
     last_sequence,
@@ -19,7 +20,6 @@ from simulation.contracts.members import (
     role_of,
     sequence_key,
 )
-from simulation.contracts.membership import hospitals
 
 
 def test_members_come_from_the_genesis(bench) -> None:
