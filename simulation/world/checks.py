@@ -36,6 +36,8 @@ class Checks:
         self._network = network
         self._clock = clock
         self._hospitals = hospitals
+        self._late: tuple[LedgerService, int] | None = None
+        """Who had not got there when everybody was looked at last, and the height to get to."""
 
     # ---- the end of a run -----------------------------------------------------------------------
 
@@ -83,11 +85,26 @@ class Checks:
         )
 
     def _settled(self) -> bool:
+        """Whether all have got there; looks at everybody only when who was late has."""
+        if self._still_late():
+            return False
         top = max(service.copy.height for service in self._honest())
-        return all(
-            service.copy.height == top and not service.copy.uncertified(1)
+        late = (
+            service
             for service in self._counted()
+            if service.copy.height != top or service.copy.uncertified(1)
         )
+        first = next(late, None)
+        self._late = None if first is None else (first, top)
+        return first is None
+
+    def _still_late(self) -> bool:
+        """Whether the one that was late is so for certain: up, within reach, and not there yet."""
+        if self._late is None or not self._network.weather.fair:
+            return False
+        service, top = self._late
+        behind = service.copy.height < top or bool(service.copy.uncertified(1))
+        return behind and not service.node.down and not self._gone(service)
 
     # ---- who counts -----------------------------------------------------------------------------
 
@@ -97,20 +114,21 @@ class Checks:
     def _counted(self) -> list[LedgerService]:
         """Honest members, up, and with a working way to and from the coordinator."""
         reached = self._reached()
-        gone = self._ledgers.services[-1].copy  # by the coordinator's own copy
         return [
             service
             for service in self._honest()
-            if not service.node.down
-            and service.node.id in reached
-            and not is_former(gone, service.node.id)
+            if not service.node.down and service.node.id in reached and not self._gone(service)
         ]
+
+    def _gone(self, service: LedgerService) -> bool:
+        """Whether it has left, by the coordinator's own copy."""
+        return is_former(self._ledgers.services[-1].copy, service.node.id)
 
     def _reached(self) -> set[int]:
         """The nodes that can talk with the coordinator, directly or through others."""
         reaches = self._network.weather.reaches
         found, new = {self._hospitals}, [self._hospitals]
-        while new:
+        while new and len(found) <= self._hospitals:
             node = new.pop()
             for other in range(self._hospitals + 1):
                 if other not in found and reaches(node, other) and reaches(other, node):

@@ -20,7 +20,9 @@ from simulation.federation.fixed import rule_for
 from simulation.federation.setting import Setting
 from simulation.ledger.chain import BlockStore, MemoryStore, SqliteStore
 from simulation.ledger.copy import LedgerCopy
+from simulation.ledger.genesis import Genesis
 from simulation.ledger.runtime import Runtime
+from simulation.ledger.state import Journal, Staged, State
 from simulation.network.clock import Clock
 from simulation.nodes.changes import MembershipChange
 from simulation.nodes.delegate import Delegate, Schedule
@@ -34,6 +36,26 @@ from simulation.nodes.replica import ReplicaHost
 from simulation.nodes.roles import Casting
 from simulation.trace.events import EpochBegan, Event
 from simulation.world.founding import found
+
+
+class _OneGenesis(Runtime):
+    """A runtime whose copies share the entries of their first state, which are made once.
+
+    A genesis names every member, so that making it anew for each would take their number squared.
+    """
+
+    _first: Staged | None = None
+
+    def initial_state(self, genesis: Genesis) -> State:
+        """The state at height 0; all calls are for one genesis."""
+        if self._first is None:
+            journal = Journal(State())
+            for key, value in super().initial_state(genesis).items():
+                journal.put(key, value)
+            self._first = State().stage(journal.entries)
+        state = State()
+        state.commit(self._first)
+        return state
 
 
 class Ledgers:
@@ -79,7 +101,7 @@ class Ledgers:
             (out / "genesis.cbor").write_bytes(self.genesis.encoded)
         # Copies that share a runtime share one real execution of a block; each is charged for it.
         self._contracts = default_contracts()
-        self._runtime = Runtime(self._contracts)
+        self._runtime = _OneGenesis(self._contracts)
         casting = Casting([node.id for node in nodes], self.spec.tolerates, self._returns)
         self.services: list[LedgerService] = []
         self.hosts: dict[NodeId, ReplicaHost] = {}
