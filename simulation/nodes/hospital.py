@@ -23,6 +23,7 @@ from simulation.base.ids import NodeId
 from simulation.base.rng import Streams
 from simulation.contracts import privacy
 from simulation.contracts.commitments import commitment
+from simulation.contracts.committee import committee
 from simulation.contracts.parameters import parameters
 from simulation.contracts.rounds import OPEN, read_round, round_status
 from simulation.nodes.availability import Availability
@@ -80,7 +81,8 @@ class Hospital:
 
     ``streams`` give its salts; ``shelf`` is its side of the ledger and the vaults, and None in the
     ablation without a ledger; ``verifiers`` are the other hospitals that receive this hospital's
-    updates to check them; ``aggregate_mb_per_s`` is how fast it recomputes an aggregate.
+    updates to check them, where that is not for those who vote; ``aggregate_mb_per_s`` is how fast
+    it recomputes an aggregate.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Hospital:
         self._learner = learner
         self._streams = streams
         self._record = record
-        self._recipients = (*verifiers, coordinator)
+        self._verifiers = tuple(verifiers)
         self._conduct = conduct
         self._courier.on(Order, lambda _, order: self._start(self._serve(order)))
         self._courier.on(SealedUpdate, lambda who, update: self._start(self._check(who, update)))
@@ -289,11 +291,18 @@ class Hospital:
     def _share(self, reply: Reply, sealed: Sealed) -> None:
         """Send an update to whoever checks it, oneself included."""
         update = SealedUpdate.of(reply, sealed.data)
-        self._courier.broadcast(self._recipients, update)
+        self._courier.broadcast((*self._readers(), self._coordinator), update)
         self._shelf.keep(update, sealed)
         if self._known.protocol == "commit_reveal":
             self._availability.vouch(update, reply)
             self._recomputing.begin(reply.round)
+
+    def _readers(self) -> Sequence[NodeId]:
+        """Who checks an update besides the coordinator."""
+        if self._known.protocol != "commit_reveal":
+            return self._verifiers
+        assert self.ledger is not None, "updates are shared where there is a ledger"
+        return [r for r in committee(self.ledger.copy).replicas if r != self.node.id]
 
     def _refuse(self, order: Order, reason: str) -> None:
         now, me = self.node.env.now, self.node.id

@@ -17,9 +17,10 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
+from simulation.contracts.committee import committee
 from simulation.contracts.member_changes import hospitals
 from simulation.contracts.members import HOSPITAL, key_of
-from simulation.contracts.parameters import task_name
+from simulation.contracts.parameters import parameters, task_name
 from simulation.nodes.ledger_service import LedgerService
 from simulation.vault.envelope import AUDITOR, enclose, object_context, read_envelope, unwrap, wrap
 from simulation.vault.store import cid_of
@@ -66,7 +67,7 @@ class Sealing:
         """A model of this node's, of round ``number``, sealed for everybody who may read it."""
         if self._auditor is None:
             return Sealed(model, b"")
-        receivers = {**self._members(), AUDITOR: self._auditor}
+        receivers = {**self._readers(), AUDITOR: self._auditor}
         yield self._node.compute(self._node.costs.sealing_us(len(model), len(receivers)))
         # A key encrypts one object only, so its name holds what is in it.
         name = (self._node.id, number, cid_of(model))
@@ -109,6 +110,18 @@ class Sealing:
             return b""
         name = ("handed-on", self._node.id, number, owner, receiver)
         return wrap(key, public, self._context(number, owner), self._secrets.key(*name))
+
+    def _readers(self) -> dict[NodeId, bytes]:
+        """Who can open what this node seals now: who checks it, and the node itself.
+
+        Whoever joins the replicas later has the key from a holder.
+        """
+        copy, members = self._ledger.copy, self._members()
+        if parameters(copy).protocol != "commit_reveal":
+            return members
+        voting = {*committee(copy).replicas, self._node.id}
+        followers = {hospital for hospital in hospitals(copy) if hospital not in voting}
+        return {member: key for member, key in members.items() if member not in followers}
 
     def _members(self) -> dict[NodeId, bytes]:
         copy = self._ledger.copy

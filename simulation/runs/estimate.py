@@ -92,10 +92,12 @@ def estimate(experiment: Experiment, setting: Setting) -> Estimate:
         transactions += rounds * (hospitals + (n if recomputed else 0))
         decisions = (4 * rounds, transactions)
     each = MESSAGES_PER_DECISION[experiment.consensus.kind](n) if n else 0
-    checked_by_all = isinstance(ledger, CommitRevealLedger) or (
-        isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all"
-    )
-    copies = 2 * hospitals + (hospitals * (hospitals - 1) if checked_by_all else 0)
+    if isinstance(ledger, CommitRevealLedger):
+        readers = n
+    else:
+        everyone = isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all"
+        readers = hospitals if everyone else 0
+    copies = 2 * hospitals + readers * (hospitals - 1)
     if experiment.federation.kind != "federated":
         copies = 0  # nothing is sent
     return Estimate(

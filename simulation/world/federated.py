@@ -260,7 +260,7 @@ class World:
         )  # fmt: skip
         ledger = self.experiment.ledger
         sealed = isinstance(ledger, CommitRevealLedger)
-        everyone = sealed or (isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all")
+        everyone = isinstance(ledger, HashOnlyLedger) and ledger.verifiers == "all"
         others = [h for h in range(self.hospitals) if h != hospital] if everyone else []
         return Hospital(
             node,

@@ -95,6 +95,11 @@ def test_hospitals_outside_the_replica_set_follow_certified_blocks(experiment):
     assert set(by_node) == set(range(7))
     assert len(set(by_node.values())) == 1
     assert only(outcome, RoundClosed)[-1].accepted == 6
+    checked = {(e.by, e.hospital) for e in only(outcome, UpdateChecked)}
+    coordinator = 6
+    assert checked == {
+        (node, h) for node in (0, 1, 2, 3, coordinator) for h in range(6) if node != h
+    }, "an update goes to those who vote on it"
     assert outcome.summary["messages"]["block"]["messages"] > 0
 
 
