@@ -246,10 +246,10 @@ def _label(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     for name, (colour, _) in LOOKS.items():
         own = [row for row in rows if row["data set"] == name]
         if own:
-            middle = own[min(1, len(own) - 1)]
+            last = own[-1]
             axes.annotate(
-                name, (middle["place"], middle["auroc"]), xytext=(0, -10),
-                textcoords="offset points", ha="center", va="top", color=colour, fontsize=7,
+                name, (last["place"], last["auroc"]), xytext=(0, -6),
+                textcoords="offset points", ha="right", va="top", color=colour, fontsize=7,
             )  # fmt: skip
 
 

@@ -30,6 +30,21 @@ def view_change() -> list[str]:
     return [f"{one} with one silent primary", f"{two} with two"]
 
 
+def latency_throughput() -> list[str]:
+    """Median latency with the fewest clients."""
+    rows: Any = {(r["protocol"], r["clients"]): r["p50_ms"] for r in table("latency_throughput")}
+    return [f"median is {rows['raft', 4]:.0f} ms and {rows['pbft', 4]:.0f} ms with 4 clients"]
+
+
+def ledger_overhead() -> list[str]:
+    """How much longer a round takes at 64 hospitals, and what it waits for."""
+    rows: Any = {r["ledger"]: r for r in table("ledger_overhead") if r["task"] == "n = 64"}
+    sealed, bare = rows["commit_reveal"], rows["none"]
+    times = sealed["seconds"] / bare["seconds"]
+    parts = f"{sealed['wait']:.2f} of its {sealed['seconds']:.2f} s"
+    return [f"takes {times:.1f} times as long", f"{parts} are spent waiting"]
+
+
 def poisoning() -> list[str]:
     """The worst that five attackers do to the median, and to Multi-Krum."""
     rows: Any = table("poisoning")
@@ -88,8 +103,8 @@ def main_results() -> list[str]:
 @pytest.mark.parametrize(
     "found",
     [
-        view_change, poisoning, convergence, tamper_detection, byzantine_grid, heart_disease,
-        main_results,
+        view_change, latency_throughput, ledger_overhead, poisoning, convergence, tamper_detection,
+        byzantine_grid, heart_disease, main_results,
     ],
 )  # fmt: skip
 def test_a_finding_in_words_is_the_one_in_the_table(found: Callable[[], list[str]]) -> None:
@@ -101,7 +116,13 @@ def test_a_finding_in_words_is_the_one_in_the_table(found: Callable[[], list[str
         assert fragment in words
 
 
-@pytest.mark.parametrize("stem", ["view_change", "poisoning", "convergence", "tamper_detection"])
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "view_change", "latency_throughput", "ledger_overhead", "poisoning", "convergence",
+        "tamper_detection",
+    ],
+)  # fmt: skip
 def test_what_is_listed_as_not_holding_does_not(stem: str) -> None:
     """A claim that holds has no place there."""
     assert not stem_module(stem).verdict(table(stem)).holds
