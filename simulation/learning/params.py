@@ -103,10 +103,11 @@ class TrainingParams:
     either."""
     local_steps: int | None = None
     """Batches in a round, the same for every hospital; instead of local_epochs."""
-    personal: Literal["none", "intercept"] = "none"
-    """What a hospital adapts to its own training records before it uses a model: nothing, or the
-    intercept, so that predicted and observed positives agree in number. It stays at the hospital
-    and is no part of any update, so it spends no privacy towards others."""
+    personal: Literal["none", "intercept", "head"] = "none"
+    """What a hospital adapts to its own training records before it uses a model: nothing; the
+    intercept, so that predicted and observed positives agree in number; or the head, the whole last
+    layer, held near the global one. It stays at the hospital and is no part of any update, so it
+    spends no privacy towards others."""
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < math.inf:

@@ -33,7 +33,7 @@ from simulation.learning.params import (
     PrivacyParams,
     TrainingParams,
 )
-from simulation.learning.personal import own_intercept
+from simulation.learning.personal import head_of, own_head, own_intercept, taken_by
 from simulation.learning.privacy import PrivacyPlan, plan
 from simulation.learning.records import Records
 from simulation.learning.tampering import HONEST, Rows, Tampering
@@ -78,6 +78,9 @@ class Trainer:
         self._targeted = False
         self._streams = self._private_streams = streams
         self.module = build_model(model, len(shard.features), seed=0)
+        self._head: nn.Linear | None = None
+        if training.personal == "head":
+            self._head = head_of(self.module, len(shard.features))
         self._per_record: nn.Module | None = None
         self.units: Units = units_of(shard, "record")
         self._equal = isinstance(privacy, CentralParams)
@@ -167,11 +170,14 @@ class Trainer:
     def predict(self, arrays: Arrays, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """A model's probabilities of 1, shape (rows,), for inputs of shape (rows, features).
 
-        With ``personal`` the hospital's own intercept is in them.
+        With ``personal`` the hospital's own intercept or last layer is in them.
         """
-        logits = self._logits(arrays, x)
+        shard = self.shard
+        if self._head is not None:
+            logits = self._own_logits(self._head, arrays, x)
+        else:
+            logits = self._logits(arrays, x)
         if self.training.personal == "intercept":
-            shard = self.shard
             logits = logits + own_intercept(self._logits(arrays, shard.train_x), shard.train_y)
         return torch.sigmoid(torch.from_numpy(logits)).numpy()
 
@@ -179,6 +185,20 @@ class Trainer:
         load_arrays(self.module, arrays)
         with torch.no_grad():
             return self.module(torch.from_numpy(x.copy())).squeeze(-1).double().numpy()
+
+    def _own_logits(
+        self, head: nn.Linear, arrays: Arrays, x: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        load_arrays(self.module, arrays)
+        known, asked = (
+            taken_by(head, self.module, torch.from_numpy(rows.copy())).double().numpy()
+            for rows in (self.shard.train_x, x)
+        )
+        bias = getattr(head, "bias", None)  # a Linear may be made without one
+        bias = torch.zeros(1) if bias is None else bias.detach()
+        shared = torch.cat([head.weight.detach().reshape(-1), bias]).double().numpy()
+        own = own_head(known, self.shard.train_y, shared)
+        return asked @ own[:-1] + own[-1]
 
     def training_us(self, compute: ComputeParams) -> int:
         """Virtual duration of one round at this hospital, in microseconds."""

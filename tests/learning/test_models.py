@@ -20,7 +20,7 @@ from simulation.learning.params import (
     NoPrivacy,
     TrainingParams,
 )
-from simulation.learning.personal import own_intercept
+from simulation.learning.personal import own_head, own_intercept
 from simulation.learning.train import Trainer
 
 
@@ -198,3 +198,50 @@ def test_a_personal_intercept_stays_at_the_hospital(make_rows) -> None:
     assert (np.argsort(before) == np.argsort(after)).all()
     assert after.mean() == pytest.approx(rows.train_y.mean(), abs=0.01)
     assert before.mean() > after.mean() + 0.2
+
+
+def test_the_own_head_is_the_minimum_of_the_loss_with_its_pull() -> None:
+    """At the minimum the slope of the loss is the pull back to the global layer."""
+    rng = np.random.default_rng(3)
+    inputs, labels = rng.normal(size=(80, 4)), rng.integers(0, 2, 80)
+    shared = rng.normal(size=5)
+
+    own = own_head(inputs, labels, shared)
+
+    x = np.column_stack([inputs, np.ones(80)])
+    slope = x.T @ (1 / (1 + np.exp(-(x @ own))) - labels) / 80
+    assert slope == pytest.approx(0.1 * (shared - own), abs=1e-9)
+    one_label = own_head(inputs, np.zeros(80, dtype=np.int64), shared)
+    assert np.isfinite(one_label).all()
+    assert one_label[-1] < shared[-1]
+
+
+@pytest.mark.parametrize("model", [LogisticParams(), MlpParams(hidden=(4,))])
+def test_a_personal_head_fits_its_hospital_and_stays_there(make_rows, model) -> None:
+    """The update is the same bytes with and without; the hospital's own records fit better."""
+    rows = make_rows(records=60)
+    plain, personal = (
+        Trainer(rows, model, TrainingParams(personal=kind), NoPrivacy(), 1, Streams(1))
+        for kind in ("none", "head")
+    )
+    start = model_arrays(build_model(model, 3, 0))
+    one, other = plain.train(start, 1), personal.train(start, 1)
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
+
+    losses = []
+    for trainer in (plain, personal):
+        labels, guesses = trainer.scores(start, "train")
+        losses.append(-np.log(np.where(labels == 1, guesses, 1 - guesses)).mean())
+    assert losses[1] < losses[0]
+
+
+def test_a_personal_head_needs_a_last_layer(make_rows) -> None:
+    """A model whose logit does not come from a linear layer has no head to replace."""
+    model = ModuleParams(object="tests.learning.test_models:without_head")
+    with pytest.raises(ValueError, match="head replaces the last layer"):
+        Trainer(make_rows(), model, TrainingParams(personal="head"), NoPrivacy(), 1, Streams(1))
+
+
+def without_head(inputs: int) -> nn.Module:
+    """A model that ends in something else."""
+    return nn.Sequential(nn.Linear(inputs, 1), nn.Tanh())
