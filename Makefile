@@ -68,5 +68,5 @@ $(VENV)/bin/python:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	$(PIP) torch hatchling
-	$(PIP) --no-build-isolation --editable '.[figures,fhir,dev]'
+	$(PIP) --no-build-isolation --editable '.[figures,fhir,stroke,dev]'
 	@touch $@

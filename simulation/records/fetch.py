@@ -47,7 +47,7 @@ def fetch(kind: str, cache: Path | None = None, report: Report | None = None) ->
     archive = _retrieve(source, source.download, root, report)
     try:
         for member, target in source.download.members.items():
-            data = _member(archive, member, kind)
+            data = _converted(source.download, _member(archive, member, kind), kind)
             digest = hashlib.sha256(data).hexdigest()
             if digest != expected[target]:
                 raise DataError(
@@ -128,6 +128,18 @@ def _member(archive: Path, member: str, kind: str) -> bytes:
         raise DataError(
             f"data: the archive of {kind} does not hold a readable {member} ({error}); it "
             "is removed"
+        ) from error
+
+
+def _converted(download: Download, data: bytes, kind: str) -> bytes:
+    if download.convert is None:
+        return data
+    try:
+        return download.convert(data)
+    except ValueError as error:
+        raise DataError(
+            f"data: {download.url} gives something else than the data of {kind} ({error}); what "
+            "was downloaded is removed"
         ) from error
 
 

@@ -21,6 +21,8 @@ class Download:
     """Address of the archive or file at the data's original home."""
     members: dict[str, str]
     """Member of the archive to the `SourceFile.path` that it becomes; ``""`` for a plain file."""
+    convert: Callable[[bytes], bytes] | None = None
+    """Turns a member, as it comes, into the pinned file; raises ValueError where it cannot."""
 
 
 @dataclass(frozen=True)

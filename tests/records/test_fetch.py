@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from simulation.records.errors import DataError
 from simulation.records.fetch import fetch, unfinished
+from simulation.records.r_data import data_frame_csv
 from simulation.records.registry import SOURCES
 from simulation.records.source import Download
 from tests.records.home import Home, archive
@@ -109,10 +111,38 @@ def test_an_unreachable_home_is_an_error_with_the_address(small_home: Home, tmp_
     assert _files(tmp_path) == []
 
 
-def test_a_source_without_a_pinned_download_says_what_to_do(tmp_path: Path) -> None:
+def test_a_source_without_a_pinned_download_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Nothing is pretended: which file, with which digest, belongs where."""
+    monkeypatch.setitem(SOURCES, "ist", replace(SOURCES["ist"], download=None))
     with pytest.raises(DataError, match=r"ist has no download .*ist-stroke/IST\.csv .*0400322154"):
         fetch("ist", tmp_path)
+
+
+def test_what_comes_in_another_format_is_converted_before_it_is_compared(
+    monkeypatch: pytest.MonkeyPatch, small_home: Home, tmp_path: Path
+) -> None:
+    """The digest that is pinned is that of the file that is read; nothing else is put in place."""
+    small = SOURCES["small"]
+    assert small.download is not None
+    backwards = replace(small.download, convert=lambda data: data[::-1])
+    monkeypatch.setitem(SOURCES, "small", replace(small, download=backwards))
+    small_home.body = archive(a=b"lanigiro")
+    assert fetch("small", tmp_path)[0].read_bytes() == b"original"
+
+
+def test_what_cannot_be_converted_is_refused_and_removed(
+    monkeypatch: pytest.MonkeyPatch, small_home: Home, tmp_path: Path
+) -> None:
+    """A page of a server, say, in place of the file; nothing is left."""
+    small = SOURCES["small"]
+    assert small.download is not None
+    from_r = replace(small.download, convert=partial(data_frame_csv, name="IST"))
+    monkeypatch.setitem(SOURCES, "small", replace(small, download=from_r))
+    with pytest.raises(DataError, match=r"something else than the data of small \(cannot be read"):
+        fetch("small", tmp_path)
+    assert _files(tmp_path) == []
 
 
 def test_a_compressed_original_is_left_alone(real_data: Path) -> None:

@@ -10,12 +10,15 @@ Source: Sandercock, Niewada, Czlonkowska, "The International Stroke Trial databa
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from simulation.records.files import SourceFile, read_original
 from simulation.records.groups import age_band
 from simulation.records.params import InputParams, IstParams, LevelsInput, NumberInput
-from simulation.records.source import Source
+from simulation.records.r_data import data_frame_csv
+from simulation.records.source import Download, Source
 from simulation.records.table import Index, Table
 from simulation.records.tables import DAY_MIN
 from simulation.records.tabular import (
@@ -102,10 +105,17 @@ SOURCE = Source(
     provenance=(
         "P. Sandercock, M. Niewada, A. Czlonkowska: International Stroke Trial database (version "
         "2), University of Edinburgh, 2011, DOI 10.7488/ds/104; the data frame of the R package "
-        "RESIDE, written as CSV"
+        "RESIDE (commit 8e76733), written as CSV"
     ),
     params=IstParams,
     read=read,
     files=(_FILE,),
+    # The trial's own repository has the same patients in a file of other bytes.
+    download=Download(
+        "https://raw.githubusercontent.com/hehta/RESIDE/"
+        "8e76733ecff3a89f44739a4fa21bf929ac802002/data/IST.rda",
+        {"": _FILE.path},
+        convert=partial(data_frame_csv, name="IST"),
+    ),
     most_auroc=0.85,  # logistic regression: 0.798 ± 0.006
 )
