@@ -6,6 +6,7 @@ Both are plain data structures without effects, so that each protocol keeps its 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from simulation.base.ids import NodeId, ReplicaId
@@ -113,7 +114,7 @@ class Batcher:
         self._bytes -= size_bytes
         return Batch(tuple(requests), now_us, view, proposer)
 
-    def drop(self, keys: frozenset[RequestKey]) -> None:
+    def drop(self, keys: AbstractSet[RequestKey]) -> None:
         """Forget queued requests that were ordered by somebody else."""
         if self._keys.isdisjoint(keys):
             return
