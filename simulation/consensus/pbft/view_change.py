@@ -238,7 +238,6 @@ class ViewChanges(Transfer):
         self._harvest()
         self._keep_bodies_of(message)
         self.view = message.view
-        self.active = True
         self.new_view_message = message
         self.cancel_timer(VIEW_TIMER)
         self.unwatch()
@@ -246,8 +245,11 @@ class ViewChanges(Transfer):
         self.missing = {}
         self.assigned = set()
         self.report("new-view", selection.low, f"{len(message.assignments)} assigned")
+        # Before the view is active: a primary that has executed as far as the checkpoint would go
+        # on from there with proposals, and number them before it knows what O takes.
         if selection.low > self.low:
             self.fetch_now(selection.stable)
+        self.active = True
         self.next_seq = max(selection.low, self.low) + 1
         self.view_floor = selection.low + len(message.assignments)
         for assignment in message.assignments:

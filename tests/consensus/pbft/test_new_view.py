@@ -7,6 +7,7 @@ from simulation.consensus.protocol import NULL_BATCH
 from tests.consensus.pbft.conftest import (
     EAGER,
     Bench,
+    Effects,
     batch,
     history_of,
     prepared_proof,
@@ -119,6 +120,32 @@ def test_o_begins_above_the_newest_stable_checkpoint(bench: Bench) -> None:
 
     assert assigned(message) == [(K + 1, A.digest)]
     assert bench.core.low == K, "the primary adopts the checkpoint in its log"
+
+
+def test_a_primary_that_adopts_a_checkpoint_gives_no_number_twice(primary: Bench) -> None:
+    """§4.4: it adopts the checkpoint of V, and only then goes on above max-s.
+
+    Replica 0 was primary before, its window is full and requests are queued when it becomes primary
+    again; the checkpoint opens the window. (Seed 16472 of ``wardchain soak`` found this.)
+    """
+    out = Effects()
+    for k in range(1, 11):
+        out += primary.proposes(request(0, k))
+    proposed = out.to_all(m.PrePrepare)
+    assert [p.seq for p in proposed] == [*range(1, 9)], "the window is full, two are queued"
+    for p in proposed[:K]:
+        primary.gets_prepares(p.seq, p.digest, 1, 2)
+        primary.gets_commits(p.seq, p.digest, 1, 2)
+        primary.executes(p.seq)
+    proof = stable(K, history_of(p.batch for p in proposed[:K]), (1, 2, 3))
+
+    effects = Effects()
+    for voter in (1, 2):
+        effects += primary.hears(voter, view_change(voter, 4, low=K, proof=proof))
+
+    (again,) = effects.to_all(m.PrePrepare)
+    assert (again.view, again.seq) == (4, K + 1)
+    assert [r.timestamp for r in again.batch.requests] == list(range(K + 1, 11)), "all left undone"
 
 
 def test_new_proposals_follow_after_o(bench: Bench) -> None:
