@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from simulation.base.rng import Streams
 from simulation.cli.data import describe, fetch, list_
 from simulation.records.ceiling import ceiling
 from simulation.records.errors import DataError
-from simulation.records.registry import source_of
+from simulation.records.registry import SOURCES, source_of
 from simulation.records.sources.synthetic import EXAMPLE_HOSPITALS, EXAMPLE_SEED
 
 
@@ -29,6 +30,7 @@ def test_a_source_without_a_download_says_what_to_do_by_hand(
 ) -> None:
     """No fetch is suggested where there is nothing to fetch; file and digest are named instead."""
     monkeypatch.setenv("WARDCHAIN_DATA", str(tmp_path))
+    monkeypatch.setitem(SOURCES, "ist", replace(SOURCES["ist"], download=None))
     list_()
     said = _files_of("ist", capsys.readouterr().out)
     assert "data fetch" not in said
