@@ -50,17 +50,17 @@ def table(runs: Sequence[Run]) -> Table:
 
 def verdict(table: Table) -> Verdict:
     """What AUROC and calibration each ε costs, and whether anybody spends more."""
-    names = list(dict.fromkeys(row["data_set"] for row in table))
+    names = list(dict.fromkeys(str(row["data_set"]) for row in table))
     lost = {
-        (name, row["epsilon"]): _plain(table, name)["auroc"] - row["auroc"]
+        (name, float(row["epsilon"])): _plain(table, name)["auroc"] - row["auroc"]
         for name in names
         for row in table
         if row["data_set"] == name and row["epsilon"] != NONE
     }
     private = [row for row in table if row["epsilon"] != NONE]
     over = sum(float(row["spent"]) > float(row["epsilon"]) for row in private)
-    near = all(loss <= KEPT for (_, epsilon), loss in lost.items() if epsilon == "1")
-    small = lost.get((names[0], "0.1"), 0.0) > KEPT
+    near = all(loss <= KEPT for (_, epsilon), loss in lost.items() if epsilon == 1)
+    small = lost.get((names[0], 0.1), 0.0) > KEPT
     told = "; ".join(
         f"{name}: AUROC {_plain(table, name)['auroc']:.3f} and ECE {_plain(table, name)['ece']:.3f}"
         " without privacy, "
