@@ -40,7 +40,7 @@ class HashOnlyLedger:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitRevealLedger:
-    """Commit, seal, reveal, verify, aggregate: every hospital checks every update.
+    """Commit, seal, reveal, verify, aggregate: every replica checks every update.
 
     Hospitals commit to salted digests; when all have, or the round's deadline has passed, the
     commitments are sealed; only then do updates leave their hospitals. Replicas that have checked

@@ -16,6 +16,7 @@ from simulation.base.tensors import model_root
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.sequencer.params import SequencerParams
 from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams, TrainingParams
+from simulation.nodes import sealing
 from simulation.nodes.hospital import HospitalError
 from simulation.nodes.params import HashOnlyLedger, NoLedger
 from simulation.trace.events import (
@@ -28,6 +29,7 @@ from simulation.trace.events import (
     UpdateChecked,
     UpdateLate,
 )
+from simulation.vault.envelope import AUDITOR, enclose
 from simulation.world import make_setting, simulate
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,24 @@ def test_hospitals_outside_the_replica_set_follow_certified_blocks(experiment):
         (node, h) for node in (0, 1, 2, 3, coordinator) for h in range(6) if node != h
     }, "an update goes to those who vote on it"
     assert outcome.summary["messages"]["block"]["messages"] > 0
+
+
+def test_an_update_can_be_opened_by_those_who_vote_on_it_and_no_other_hospital(
+    experiment, monkeypatch
+):
+    """Its key is wrapped for the replicas, its owner, the coordinator and the auditor."""
+    readers = []
+
+    def noting(model, key, receivers, *rest):
+        readers.append(frozenset(receivers))
+        return enclose(model, key, receivers, *rest)
+
+    monkeypatch.setattr(sealing, "enclose", noting)
+    committee = dataclasses.replace(experiment, hospitals=6, consensus=PbftParams(replicas=4))
+    simulate(committee, 3)
+
+    always = {0, 1, 2, 3, 6, AUDITOR}
+    assert set(readers) == {frozenset(always | owner) for owner in (set(), {4}, {5})}
 
 
 def test_the_round_goes_the_same_way_under_another_protocol(experiment):
