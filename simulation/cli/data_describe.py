@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simulation.base.rng import Streams
     from simulation.records.describe import Description, HospitalLine
     from simulation.records.params import DataParams, PartitionParams
+    from simulation.records.schema import Schema
 
 _SHOWN = 40
 
@@ -102,6 +103,7 @@ def _show(found: Description) -> None:
     print(f"{found.kind}: {found.title}")
     for table, rows in found.records.items():
         print(f"    {table}: {rows}")
+    _show_schema(found.schema)
     if found.from_day is not None:
         print(f"    predictions from {found.from_day} to {found.until_day}")
     print(f"    columns before encoding: {found.inputs}")
@@ -121,6 +123,20 @@ def _show(found: Description) -> None:
         print(f"({len(found.hospitals)} hospitals, of which {_SHOWN} are shown; --json has all)")
     for note in found.notes:
         print(f"note: {note}")
+
+
+def _show_schema(schema: Schema) -> None:
+    print(f"    label 1: {schema.label}")
+    print(f"    hospital: {schema.hospital}")
+    print(f"    missing: {schema.missing}")
+    if not schema.fields:
+        return
+    rows = [("column", "unit (UCUM)", "kept as", "what it says")]
+    rows += [(f.name, f.unit, f.place, f.meaning) for f in schema.fields]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
+        print("      " + "  ".join([*cells, row[3]]))
 
 
 def _cells(line: HospitalLine, *, timed: bool, shared: bool) -> list[str]:

@@ -26,8 +26,7 @@ def export_data(
     """Write, read again, and compare field by field.
 
     Raises:
-        DataError: when the source has no records over time, there is no such hospital, or the
-            folder cannot be made.
+        DataError: when there is no such hospital, or the folder cannot be made.
         ConfigError: when the configuration is wrong.
     """
     from simulation.records.fhir_export import export

@@ -16,6 +16,7 @@ from simulation.records.params import DataParams
 from simulation.records.partition import Part, deal
 from simulation.records.partition_params import PartitionParams
 from simulation.records.registry import source_of
+from simulation.records.schema import Schema
 from simulation.records.split import known_to_several
 from simulation.records.table import Index, Table
 from simulation.records.tables import day_of
@@ -54,6 +55,8 @@ class Description:
     """The best attainable AUROC, where the generating probability of the labels is known."""
     records: dict[str, int]
     """Rows of each canonical table, for a source of longitudinal records."""
+    schema: Schema
+    """What the columns mean."""
     from_day: str | None
     """Day of the first prediction (ISO 8601), where rows have a time."""
     until_day: str | None
@@ -94,6 +97,7 @@ def describe(
         everybody=_line(table, used, "all", known),
         ceiling_auroc=None if table.risk is None else ceiling(table.risk[used]),
         records=records if isinstance(records, dict) else records.counts(),
+        schema=source.schema_of(data),
         from_day=None if times is None else day_of(int(times.min())),
         until_day=None if times is None else day_of(int(times.max())),
         notes=table.notes,

@@ -23,6 +23,7 @@ from simulation.records.tables import (
     ENCOUNTER_KINDS,
     NOWHERE,
     SEXES,
+    UNKNOWN_MIN,
     YEAR_MIN,
     Cohort,
     Events,
@@ -108,14 +109,31 @@ def features_of(cohort: Cohort, params: RecordsParams) -> Table:
         horizon_min=params.horizon_days * DAY_MIN,
         groups=_groups(cohort, rows),
         risk=None if cohort.risk is None else cohort.risk[rows],
+        notes=_ageless(cohort, rows),
     )
 
 
 def _groups(cohort: Cohort, rows: Index) -> dict[str, Group]:
     """Sex, and age at the prediction."""
     person = cohort.encounters.patient[rows]
-    age = (cohort.encounters.end_min[rows] - cohort.patients.birth_min[person]) / YEAR_MIN
-    return {"sex": np.array(SEXES)[cohort.patients.sex[person]], "age": age_band(age)}
+    sex = np.array(SEXES)[cohort.patients.sex[person]]
+    return {"sex": sex, "age": age_band(_age(cohort, rows))}
+
+
+def _age(cohort: Cohort, rows: Index) -> Rows:
+    """Age at the end of encounters, in years; NaN where nobody knows the birth."""
+    born = cohort.patients.birth_min[cohort.encounters.patient[rows]]
+    age = (cohort.encounters.end_min[rows] - born) / YEAR_MIN
+    return np.where(born == UNKNOWN_MIN, np.nan, age)
+
+
+def _ageless(cohort: Cohort, rows: Index) -> tuple[str, ...]:
+    """What must be said where births are not known."""
+    without = int(np.isnan(_age(cohort, rows)).sum())
+    said = (
+        f"data: {without} of {len(rows)} rows are of patients without a birth date: age is missing"
+    )
+    return (said,) if without else ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -175,7 +193,7 @@ def _levels(name: str, values: Index, levels: Sequence[str]) -> _Part:
 
 def _demographics(cohort: Cohort, history: _History) -> Iterator[_Part]:
     given, rows = cohort.encounters, history.encounter
-    age = (history.time_min - cohort.patients.birth_min[history.patient]) / YEAR_MIN
+    age = _age(cohort, history.encounter)
     yield _number("age_years", age, 0.0, 100.0)
     yield _levels("sex", cohort.patients.sex[history.patient], SEXES)
     yield _levels("encounter", given.kind[rows], ENCOUNTER_KINDS)

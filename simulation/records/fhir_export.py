@@ -35,6 +35,7 @@ from simulation.records.tables import (
     NEVER,
     NOWHERE,
     SEXES,
+    UNKNOWN_MIN,
     Codebook,
     Cohort,
     Events,
@@ -121,8 +122,9 @@ def _patients(cohort: Cohort, names: _Names) -> Iterator[Body]:
             "id": name,
             "identifier": [{"value": str(given.id[row])}],
             "gender": SEXES[given.sex[row]],
-            "birthDate": _time(int(given.birth_min[row]))[:10],
         }
+        if given.birth_min[row] != UNKNOWN_MIN:
+            body["birthDate"] = _time(int(given.birth_min[row]))[:10]
         if given.death_min[row] < NEVER:
             body["deceasedDateTime"] = _time(int(given.death_min[row]))
         yield body
@@ -229,8 +231,8 @@ def _notes(cohort: Cohort, names: _Names) -> Iterator[Body]:
 
 def _concept(book: Codebook, code: int) -> Body:
     coding = {"code": book.codes[code], "display": book.displays[code]}
-    if book.system in SYSTEMS:
-        coding["system"] = SYSTEMS[book.system]
+    if book.system in SYSTEMS or book.system.startswith("urn:"):
+        coding["system"] = SYSTEMS.get(book.system, book.system)
     return {"coding": [coding], "text": book.displays[code]}
 
 

@@ -127,6 +127,8 @@ class NumberInput:
     """The highest value that is possible; a higher one is an error. Public, never computed."""
     missing: float | None = None
     """A public constant for cells that are empty, ``?`` or ``NA``; none: they are an error."""
+    unit: str = ""
+    """UCUM unit (``mg/dL``, ``mm[Hg]``), for ``data describe`` and FHIR; empty: none."""
 
     def __post_init__(self) -> None:
         if not self.low < self.high:

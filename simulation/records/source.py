@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulation.base.rng import Streams
-from simulation.records.errors import DataError
 from simulation.records.files import SourceFile
+from simulation.records.flat import cohort_of
+from simulation.records.schema import Schema
 from simulation.records.table import Table
 from simulation.records.tables import Cohort
 
@@ -39,6 +40,8 @@ class Source:
     """Under which terms it may be used."""
     provenance: str
     """Who made it, where it lives, how to cite it."""
+    schema: Schema | Callable[[Any], Schema]
+    """What its columns mean; for a source whose columns a configuration names, given its params."""
     params: type
     """What a configuration may say about it."""
     read: Callable[[Any], Table]
@@ -47,7 +50,8 @@ class Source:
     """For a source that is made, not read: its rows for a number of hospitals, from the run's seed;
     ``read`` then gives one worked example."""
     cohort: Callable[[Any], Cohort] | None = None
-    """For a source of longitudinal records: its canonical tables, which ``read`` makes rows of."""
+    """For a source of longitudinal records: its canonical tables, which ``read`` makes rows of. The
+    tables of other sources are made of their rows, by `flat`."""
     generate_cohort: Callable[[Any, int | None, Streams], Cohort] | None = None
     """For a source that is made: the canonical tables that ``generate`` makes rows of."""
     files: tuple[SourceFile, ...] = ()
@@ -64,16 +68,17 @@ class Source:
         return self.generate(params, hospitals, streams)
 
     def tables(self, params: Any, hospitals: int | None, streams: Streams) -> Cohort:
-        """Its canonical tables for a run: made for it, or read.
+        """Its canonical tables for a run: made for it, read, or made of its rows.
 
         Raises:
-            DataError: when it knows no tables, only rows.
+            DataError: as for reading it.
         """
         if self.generate_cohort is not None:
             return self.generate_cohort(params, hospitals, streams)
-        if self.cohort is None:
-            raise DataError(
-                f"data: {self.kind} has rows, not records of patients over time; only sources such "
-                "as synthetic, fhir and synthea_csv have those"
-            )
-        return self.cohort(params)
+        if self.cohort is not None:
+            return self.cohort(params)
+        return cohort_of(self.read(params), self.schema_of(params), self.kind)
+
+    def schema_of(self, params: Any) -> Schema:
+        """What its columns mean."""
+        return self.schema if isinstance(self.schema, Schema) else self.schema(params)

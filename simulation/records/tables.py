@@ -18,6 +18,8 @@ from simulation.records.table import Index
 
 NEVER = 2**40
 """The time of what has not happened (minutes)."""
+UNKNOWN_MIN = -NEVER
+"""The time of birth of whom nobody knows the age (minutes)."""
 NOWHERE = -1
 """Stands for the encounter of a record that belongs to none."""
 DAY_MIN = 24 * 60
@@ -69,7 +71,7 @@ class Patients:
     id: NDArray[np.str_]
     """Identifier in the source."""
     birth_min: Index
-    """Time of birth."""
+    """Time of birth, or `UNKNOWN_MIN`."""
     death_min: Index
     """Time of death, or `NEVER`."""
     sex: Index

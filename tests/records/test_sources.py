@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simulation.base.rng import Streams
 from simulation.records.errors import DataError
 from simulation.records.params import (
     BreastCancerParams,
@@ -76,6 +77,33 @@ def test_the_rows_of_a_source_are_complete_numbers(
         assert sorted(set(table.site.tolist())) == list(range(len(table.sites)))
     assert str(len(table.y)) in repr(table)
     assert "array" not in repr(table)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_source_declares_what_its_columns_mean(
+    kind: str, params_of: Callable[[str], DataParams], request: pytest.FixtureRequest
+) -> None:
+    """Label, hospital column and missing codes; of every input the column, its meaning and unit,
+    where the records themselves do not say. Every source maps into the canonical tables."""
+    source = SOURCES[kind]
+    if source.files:
+        request.getfixturevalue("real_data")
+    params = params_of(kind)
+    schema = source.schema_of(params)
+    assert schema.label
+    assert schema.hospital
+    assert schema.missing
+    tables = source.tables(params, 2, Streams(1))
+    assert tables.counts()["encounters"] > 0
+    assert len(tables.observations.units) == len(tables.observations.book.codes)
+    if source.cohort is not None:
+        assert not schema.fields, "its records name their own codes and units"
+        return
+    table = source.read(params)
+    used = [schema.field_of(name)[0] for name in table.features]
+    assert set(used) == set(schema.fields)
+    assert all(field.meaning for field in schema.fields)
+    assert len(tables.encounters.id) == len(table.y)
 
 
 def test_breast_cancer_is_the_bundled_data() -> None:

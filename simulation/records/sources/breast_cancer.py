@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulation.records.params import BreastCancerParams
+from simulation.records.schema import Field, Schema
 from simulation.records.source import Source
 from simulation.records.table import Table
 
@@ -25,6 +26,27 @@ _HIGH = (
     *(28.11, 39.28, 188.5, 2501.0, 0.163, 0.345, 0.427, 0.201, 0.304, 0.097),
     *(2.873, 4.885, 21.98, 542.2, 0.031, 0.135, 0.396, 0.053, 0.079, 0.03),
     *(36.04, 49.54, 251.2, 4254.0, 0.223, 1.058, 1.252, 0.291, 0.664, 0.208),
+)
+
+
+_OF = (
+    ("mean_{}", "mean over the nuclei"),
+    ("{}_error", "standard error of the mean"),
+    ("worst_{}", "mean of the three largest"),
+)
+_MEASURED = (
+    *("radius", "texture", "perimeter", "area", "smoothness"),
+    *("compactness", "concavity", "concave_points", "symmetry", "fractal_dimension"),
+)
+_SCHEMA = Schema(
+    label="malignant (target = 0 in scikit-learn's copy)",
+    hospital="none in the data",
+    fields=tuple(
+        Field(name.format(what), f"{what.replace('_', ' ')} of the cell nuclei: {how}")
+        for name, how in _OF
+        for what in _MEASURED
+    ),
+    day="1995-11-01",  # the data set's donation; the data have no dates, and no units
 )
 
 
@@ -52,6 +74,7 @@ SOURCE = Source(
         "W. Wolberg, O. Mangasarian, N. Street, W. Street: Breast Cancer Wisconsin (Diagnostic), "
         "UCI Machine Learning Repository, 1995, DOI 10.24432/C5DW2B; the copy in scikit-learn"
     ),
+    schema=_SCHEMA,
     params=BreastCancerParams,
     read=read,
 )

@@ -12,7 +12,8 @@ import numpy as np
 from simulation.records.assemble import minutes
 from simulation.records.errors import DataError
 from simulation.records.groups import Group
-from simulation.records.params import CsvParams
+from simulation.records.params import CsvParams, NumberInput
+from simulation.records.schema import Field, Schema
 from simulation.records.source import Source
 from simulation.records.table import Index, Table
 from simulation.records.tabular import (
@@ -59,6 +60,21 @@ def read(params: CsvParams) -> Table:
         time_min=None if params.time is None else _times(text, params.time),
         groups={name: _group(text, name) for name in params.subgroups},
         notes=() if params.patient is None else _repeated(text),
+    )
+
+
+def schema(params: CsvParams) -> Schema:
+    """What a configuration says of the table's columns."""
+    return Schema(
+        label=f"{params.label}: {', '.join(params.positive)}",
+        hospital="none in the data" if params.hospital is None else params.hospital,
+        fields=tuple(
+            Field(given.name, given.name, unit=given.unit)
+            if isinstance(given, NumberInput)
+            else Field(given.name, given.name, "condition", missing=("",))
+            for given in params.inputs
+        ),
+        missing="an empty cell, ? or NA: the input's constant for it, a level, or an error",
     )
 
 
@@ -118,6 +134,7 @@ SOURCE = Source(
     hospitals="by a column, or partition iid or dirichlet",
     licence="the user's own data",
     provenance="a file of the user's",
+    schema=schema,
     params=CsvParams,
     read=read,
 )

@@ -15,6 +15,7 @@ import numpy as np
 from simulation.records.files import SourceFile, read_original
 from simulation.records.groups import age_band
 from simulation.records.params import Diabetes130Params, InputParams, LevelsInput, NumberInput
+from simulation.records.schema import Field, Schema
 from simulation.records.source import Download, Source
 from simulation.records.table import Index, Table
 from simulation.records.tabular import (
@@ -71,6 +72,41 @@ _INPUTS: tuple[InputParams, ...] = (
     *(LevelsInput(name=name, levels=_DOSES) for name in _DRUGS),
     LevelsInput(name="change", levels=("No", "Ch")),
     LevelsInput(name="diabetesMed", levels=("No", "Yes")),
+)
+_SCHEMA = Schema(
+    label="readmitted within 30 days (readmitted <30)",
+    hospital="none in the data; payer_code, medical_specialty or admission_source_id stands in",
+    fields=(
+        Field("age", "age, the middle of its decade", "age", "a"),
+        Field("time_in_hospital", "length of the stay", "stay", "d"),
+        Field("num_lab_procedures", "laboratory tests during the stay", unit="{count}"),
+        Field("num_procedures", "procedures other than tests", unit="{count}"),
+        Field("num_medications", "distinct drugs given", unit="{count}"),
+        Field("number_outpatient", "outpatient visits in the year before", unit="{count}"),
+        Field("number_emergency", "emergency visits in the year before", unit="{count}"),
+        Field("number_inpatient", "stays in the year before", unit="{count}"),
+        Field("number_diagnoses", "diagnoses entered", unit="{count}"),
+        Field("race", "race, as recorded", missing=("?",)),
+        Field("gender", "sex: Male is male", "male"),
+        Field("admission_type_id", "type of admission (1 emergency, 2 urgent, 3 elective)"),
+        Field("admission_source_id", "where from (1 referral, 4 transfer, 7 emergency room)"),
+        Field("discharge_disposition_id", "where to (1 home; the others as in the documentation)"),
+        *(
+            Field(name, f"{which} diagnosis, by organ system of its ICD-9 code", "condition")
+            for name, which in zip(_DIAGNOSES, ("first", "second", "third"), strict=True)
+        ),
+        Field("max_glu_serum", "highest serum glucose, in mg/dL"),
+        Field("A1Cresult", "haemoglobin A1c, in percent"),
+        *(
+            Field(name, f"{name}: dose during the stay", "medication")
+            for name in ("insulin", *_DRUGS)
+        ),
+        Field("change", "diabetes drugs were changed", "medication"),
+        Field("diabetesMed", "a diabetes drug was prescribed", "medication"),
+    ),
+    missing="'?', and codes for not available, not mapped, invalid: a level of its own",
+    encounter="inpatient",
+    day="2008-12-31",  # the last day of the ten years that the data are of; they have no dates
 )
 _GROUPS = {
     "payer": ("payer_code", ("?",)),
@@ -194,6 +230,7 @@ SOURCE = Source(
         "J. Clore, K. Cios, J. DeShazo, B. Strack: Diabetes 130-US Hospitals for Years 1999-2008, "
         "UCI Machine Learning Repository 296, 2014, DOI 10.24432/C5230J"
     ),
+    schema=_SCHEMA,
     params=Diabetes130Params,
     read=read,
     files=(_FILE,),

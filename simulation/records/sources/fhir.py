@@ -16,9 +16,10 @@ from simulation.records.features import features_of
 from simulation.records.fhir_codes import ADMISSION_OF_PRIORITY, KIND_OF_CLASS, SYSTEM_OF
 from simulation.records.fhir_files import Resource, Resources, read_resources
 from simulation.records.longitudinal_params import FhirParams
+from simulation.records.schema import Schema
 from simulation.records.source import Source
 from simulation.records.table import Table
-from simulation.records.tables import ADMISSIONS, ENCOUNTER_KINDS, NEVER, SEXES, Cohort
+from simulation.records.tables import ADMISSIONS, ENCOUNTER_KINDS, NEVER, SEXES, UNKNOWN_MIN, Cohort
 
 _NO_HOSPITAL = "unstated"
 
@@ -37,7 +38,7 @@ def tables_of(resources: Resources) -> Cohort:
     into = Assembly(conditions="SNOMED CT", observations="LOINC", medications="RxNorm")
     for given in resources.of("Patient"):
         body = given.body
-        birth = _time(given, "birthDate", body.get("birthDate"))
+        birth = _time(given, "birthDate", body.get("birthDate"), UNKNOWN_MIN)
         death = _time(given, "deceasedDateTime", body.get("deceasedDateTime"), NEVER)
         sex = SEXES.index(body.get("gender", "unknown"))
         into.patient(given.key, birth, death, sex, given.where)
@@ -195,6 +196,11 @@ SOURCE = Source(
     hospitals="organisations that provide the encounters (serviceProvider)",
     licence="the user's own data",
     provenance="files of the user's",
+    schema=Schema(
+        label="an index encounter is followed by an outcome within horizon_days of its end",
+        hospital="Encounter.serviceProvider",
+        missing="a field that is absent, or has dataAbsentReason",
+    ),
     params=FhirParams,
     read=read,
     cohort=cohort,

@@ -15,6 +15,7 @@ from simulation.records.errors import DataError
 from simulation.records.files import SourceFile, read_original
 from simulation.records.groups import age_band
 from simulation.records.params import HeartDiseaseParams
+from simulation.records.schema import Field, Schema
 from simulation.records.source import Download, Source
 from simulation.records.table import Table
 
@@ -51,6 +52,26 @@ _PLAIN = (
 _INDICATORS = (("cp", 2, (2, 3, 4)), ("restecg", 6, (1, 2)))
 _NEEDED = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 _NUM = 13
+
+_SCHEMA = Schema(
+    label="narrowing of a vessel by more than half (num > 0)",
+    hospital="one file for each",
+    fields=(
+        Field("age", "age", "age", "a"),
+        Field("sex", "sex: 1 is male", "male"),
+        Field("trestbps", "resting blood pressure on admission", unit="mm[Hg]"),
+        Field("chol", "serum cholesterol (0 at Switzerland: not measured)", unit="mg/dL"),
+        Field("fbs", "fasting blood sugar above 120 mg/dL", "condition"),
+        Field("thalach", "highest heart rate reached", unit="/min"),
+        Field("exang", "angina induced by exercise", "condition"),
+        Field("oldpeak", "ST depression induced by exercise, against rest", unit="mm"),
+        Field("cp", "type of chest pain (2 atypical, 3 not anginal, 4 none)", "condition"),
+        Field("restecg", "electrocardiogram at rest (1 ST-T abnormal, 2 hypertrophy)", "condition"),
+    ),
+    missing="'?'; rows that have one among these columns are left out, as in FLamby",
+    encounter="ambulatory",
+    day="1988-07-01",  # the data set's donation; the data have no dates
+)
 
 
 def read(params: HeartDiseaseParams) -> Table:
@@ -113,6 +134,7 @@ SOURCE = Source(
         "A. Janosi, W. Steinbrunn, M. Pfisterer, R. Detrano: Heart Disease, UCI Machine Learning "
         "Repository 45, 1988, DOI 10.24432/C52P4X"
     ),
+    schema=_SCHEMA,
     params=HeartDiseaseParams,
     read=read,
     files=_FILES,

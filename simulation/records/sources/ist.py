@@ -18,6 +18,7 @@ from simulation.records.files import SourceFile, read_original
 from simulation.records.groups import age_band
 from simulation.records.params import InputParams, IstParams, LevelsInput, NumberInput
 from simulation.records.r_data import data_frame_csv
+from simulation.records.schema import Field, Schema
 from simulation.records.source import Download, Source
 from simulation.records.table import Index, Table
 from simulation.records.tables import DAY_MIN
@@ -49,6 +50,40 @@ _INPUTS: tuple[InputParams, ...] = (
     LevelsInput(name="STYPE", levels=("PACS", "TACS", "POCS", "LACS", "OTH")),
     LevelsInput(name="RXASP", levels=_YES_NO),
     LevelsInput(name="RXHEP", levels=("N", "L", "M")),
+)
+_ASKED = ("",)
+_SCHEMA = Schema(
+    label="dead or dependent six months after randomisation (OCCODE 1 or 2)",
+    hospital="HOSPNUM, or COUNTRY with by: country",
+    fields=(
+        Field("AGE", "age", "age", "a"),
+        Field("RDELAY", "delay between stroke and randomisation", unit="h"),
+        Field("RSBP", "systolic blood pressure at randomisation", unit="mm[Hg]"),
+        Field("SEX", "sex: M is male", "male"),
+        Field("RCONSC", "consciousness (F alert, D drowsy, U unconscious)", "condition"),
+        Field("RSLEEP", "symptoms noted on waking", "condition"),
+        Field("RCT", "computed tomography before randomisation", "condition"),
+        Field("RVISINF", "infarct visible on it", "condition"),
+        Field("RATRIAL", "atrial fibrillation", "condition", missing=_ASKED),
+        Field("RHEP24", "heparin within 24 hours before", "medication", missing=_ASKED),
+        Field("RASP3", "aspirin within 3 days before", "medication", missing=_ASKED),
+        *(
+            Field(f"RDEF{i}", f"deficit of {where} (Y yes, C cannot be assessed)", "condition")
+            for i, where in enumerate(
+                (
+                    *("the face", "arm or hand", "leg or foot", "speech (dysphasia)"),
+                    *("half the visual field", "visuospatial sense", "brainstem or cerebellum"),
+                    "another kind",
+                ),
+                start=1,
+            )
+        ),
+        Field("STYPE", "stroke syndrome", "condition"),
+        Field("RXASP", "aspirin allotted", "medication"),
+        Field("RXHEP", "heparin allotted (L low, M medium dose)", "medication"),
+    ),
+    missing="an empty cell, for what the pilot did not ask for: a level of its own",
+    encounter="inpatient",
 )
 _GROUPS = {"hospital": "HOSPNUM", "country": "COUNTRY"}
 # The dates have Polish names of months; the file has lost the accent of the tenth (paź).
@@ -107,6 +142,7 @@ SOURCE = Source(
         "2), University of Edinburgh, 2011, DOI 10.7488/ds/104; the data frame of the R package "
         "RESIDE (commit 8e76733), written as CSV"
     ),
+    schema=_SCHEMA,
     params=IstParams,
     read=read,
     files=(_FILE,),

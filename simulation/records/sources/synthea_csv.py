@@ -12,6 +12,7 @@ from simulation.records.assemble import Assembly, minutes
 from simulation.records.errors import DataError
 from simulation.records.features import features_of
 from simulation.records.longitudinal_params import SyntheaCsvParams
+from simulation.records.schema import Schema
 from simulation.records.source import Source
 from simulation.records.table import Table
 from simulation.records.tables import ADMISSIONS, ENCOUNTER_KINDS, NEVER, SEXES, Cohort
@@ -139,6 +140,11 @@ SOURCE = Source(
     hospitals="organisations of the encounters",
     licence="the user's own data (Synthea: Apache-2.0)",
     provenance="files of the user's; generator: synthetichealth/synthea",
+    schema=Schema(
+        label="an index encounter is followed by an outcome within horizon_days of its end",
+        hospital="encounters.csv, ORGANIZATION",
+        missing="an empty cell",
+    ),
     params=SyntheaCsvParams,
     read=read,
     cohort=cohort,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulation.base.rng import Streams
 from simulation.records.errors import DataError
 from simulation.records.features import features_of
+from simulation.records.schema import Schema
 from simulation.records.source import Source
 from simulation.records.synthetic.params import SyntheticParams
 from simulation.records.table import Table
@@ -60,6 +61,11 @@ SOURCE = Source(
     hospitals="any number, unequal by size, case mix, coding, measuring and drift",
     licence="Apache-2.0, as the program that makes it",
     provenance="generated from the seed by simulation.records.synthetic; no real person",
+    schema=Schema(
+        label="an index encounter is followed by an outcome within horizon_days of its end",
+        hospital="encounters.hospital, one of those that are made",
+        missing="values that were not measured are absent",
+    ),
     params=SyntheticParams,
     read=read,
     generate=generate,
