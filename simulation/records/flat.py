@@ -209,7 +209,9 @@ def _observations(
     table: Table, inputs: Sequence[_Input], person: Index, end: Index, system: str
 ) -> Observations:
     """Numbers of all rows, indicators that are 1, and what was asked for and is missing."""
-    wanted = [put for put in inputs if not put.once and (put.missing or _observed(put))]
+    wanted = [
+        put for put in inputs if not put.once and (put.missing or put.field.place == "observation")
+    ]
     codes = {put.code: put for put in wanted}
     place = {code: i for i, code in enumerate(codes)}
     ends = {
@@ -237,7 +239,3 @@ def _observations(
         low=np.array([ends.get(code, (np.nan, np.nan))[0] for code in codes]),
         high=np.array([ends.get(code, (np.nan, np.nan))[1] for code in codes]),
     )
-
-
-def _observed(put: _Input) -> bool:
-    return put.field.place == "observation"
