@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from flwr.app import (
-    Array,
     ArrayRecord,
     ConfigRecord,
     Context,
@@ -23,6 +22,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from simulation.base.tensors import Arrays
+from simulation.federation.arrays import from_record, to_record
 from simulation.federation.learner import PRIVACY_RECORD
 from simulation.federation.setting import Setting
 from simulation.federation.steering import STOPPED_RECORD, Steered
@@ -50,7 +50,7 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
         update = trainer.train(task.arrays, task.round, history, task.proximal_mu)
         content = RecordDict(
             {
-                "arrays": _array_record(update.arrays),
+                "arrays": to_record(update.arrays),
                 "metrics": MetricRecord({"num-examples": update.examples}),
             }
         )
@@ -93,7 +93,7 @@ def make_server_app(setting_of: SettingOf) -> ServerApp:
         strategy = Steered(inner, federation, setting.streams)
         result = strategy.start(
             grid=grid,
-            initial_arrays=_array_record(setting.initial),
+            initial_arrays=to_record(setting.initial),
             num_rounds=federation.rounds,
             timeout=federation.round_deadline_s,
             evaluate_fn=evaluate_fn,
@@ -120,8 +120,7 @@ def _trainer(context: Context, setting_of: SettingOf) -> Trainer:
 
 
 def _arrays(content: RecordDict) -> Arrays:
-    record = next(iter(content.array_records.values()))
-    return {name: array.numpy() for name, array in record.items()}
+    return from_record(next(iter(content.array_records.values())))
 
 
 def foreseen_epsilon_e6(trainer: Trainer, context: Context) -> int | None:
@@ -133,10 +132,6 @@ def foreseen_epsilon_e6(trainer: Trainer, context: Context) -> int | None:
         return None
     entry = trainer.plan.entry([*_read_history(context), trainer.plan.release])
     return int(entry["epsilon_e6"])
-
-
-def _array_record(arrays: Arrays) -> ArrayRecord:
-    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
 def _read_history(context: Context) -> list[Spend]:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from simulation.base.encoding import EncodingError, Value, decode, encode
 from simulation.base.tensors import Arrays, encode_model, read_model
+from simulation.federation.arrays import from_record, to_record
 
 _SEPARATOR = "/"
 
@@ -33,8 +34,8 @@ def pack(content: RecordDict) -> tuple[bytes, bytes]:
     layout: list[Value] = []
     for key, record in array_records.items():
         layout.append([key, list(record.keys())])
-        for name, array in record.items():
-            arrays[f"{key}{_SEPARATOR}{name}" if prefixed else name] = array.numpy()
+        for name, array in from_record(record).items():
+            arrays[f"{key}{_SEPARATOR}{name}" if prefixed else name] = array
     rest: dict[str, Value] = {
         "order": list(content.keys()),
         "arrays": layout,
@@ -81,7 +82,7 @@ def _unpack(model: bytes, fields: dict[str, Any], to_record: _ToRecord) -> Recor
 
 
 def _array_record(arrays: Arrays, names: Mapping[str, str]) -> ArrayRecord:
-    return ArrayRecord({name: Array(arrays[full]) for name, full in names.items()})
+    return to_record({name: arrays[full] for name, full in names.items()})
 
 
 def _checked_record(arrays: Arrays, names: Mapping[str, str]) -> ArrayRecord:
@@ -131,7 +132,7 @@ def counted_often(model: bytes, rest: bytes, factor: int) -> bytes:
 
 def array_record_bytes(record: ArrayRecord) -> bytes:
     """The canonical bytes of one array record, as `pack` would send them."""
-    return encode_model({name: array.numpy() for name, array in record.items()})
+    return encode_model(from_record(record))
 
 
 def _pack_items(record: MetricRecord | ConfigRecord) -> Value:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
@@ -30,6 +30,7 @@ from simulation.contracts.rules import (
     Rule,
     least_updates,
 )
+from simulation.federation.arrays import to_record
 from simulation.federation.codec import array_record_bytes, examples_in
 from simulation.federation.identity import hospital_of
 from simulation.federation.params import FederationParams
@@ -72,8 +73,7 @@ class FixedStrategy(FedAvg):
             for message in valid
         )
         arrays = decode_model(aggregate_models(self.rule, rows))
-        record = ArrayRecord({name: Array(array) for name, array in arrays.items()})
-        return record, self.train_metrics_aggr_fn(contents, self.weighted_by_key)
+        return to_record(arrays), self.train_metrics_aggr_fn(contents, self.weighted_by_key)
 
 
 class FixedFedAvgStrategy(FixedStrategy):

@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from simulation.base.rng import Streams
 from simulation.base.tensors import Arrays
 from simulation.contracts.rules import least_updates
+from simulation.federation.arrays import from_record
 from simulation.federation.codec import examples_in
 from simulation.federation.fixed import rule_for
 from simulation.federation.params import FederationParams
@@ -81,7 +82,7 @@ class Steered(Strategy):
             reason = self._progress.verdict(server_round - 1)
             if reason is not None:
                 raise _Enough(server_round - 1, reason, arrays)
-            self._base = _arrays(arrays)
+            self._base = from_record(arrays)
 
         def choose(nodes: Iterable[int]) -> Iterable[int]:
             return self._selection.choose(server_round, nodes, self._examples, self._streams)
@@ -99,7 +100,7 @@ class Steered(Strategy):
                 self._examples[reply.metadata.src_node_id] = examples_in(reply.content)
         arrays, metrics = self.strategy.aggregate_train(server_round, received)
         if arrays is not None and self._progress is not None:
-            self._progress.moved(self._base, _arrays(arrays))
+            self._progress.moved(self._base, from_record(arrays))
         return arrays, metrics
 
     def configure_evaluate(
@@ -131,7 +132,3 @@ class _Among:
 
     def get_node_ids(self) -> Iterable[int]:
         return self._choose(self._grid.get_node_ids())
-
-
-def _arrays(record: ArrayRecord) -> Arrays:
-    return {name: array.numpy() for name, array in record.items()}
