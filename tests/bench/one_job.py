@@ -90,8 +90,18 @@ def whole_world(experiment: Any, listeners: Any = ()) -> dict[str, Any]:
     return world.run().arrays
 
 
-def plain_loop(rounds: int) -> dict[str, Any]:
-    """Federated averaging by hand over the same Opacus trainings; measures and accounts nothing."""
+def telling(closed: Any) -> Any:
+    """A listener that calls ``closed`` after each round."""
+    from simulation.trace.events import RoundClosed
+
+    return lambda event: closed() if isinstance(event, RoundClosed) else None
+
+
+def plain_loop(rounds: int, closed: Any = lambda: None) -> dict[str, Any]:
+    """Federated averaging by hand over the same Opacus trainings; measures and accounts nothing.
+
+    ``closed`` is called after each round.
+    """
     from simulation.learning.engines.task import Task
 
     experiment = experiment_of(rounds)
@@ -106,6 +116,7 @@ def plain_loop(rounds: int) -> dict[str, Any]:
             name: sum(u.arrays[name] * (float(u.examples) / total) for u in updates)
             for name in arrays
         }
+        closed()
     return {name: np.asarray(array) for name, array in arrays.items()}
 
 
@@ -114,15 +125,9 @@ def plain_loop(rounds: int) -> dict[str, Any]:
 
 def wardchain(rounds: int, *changes: str) -> list[float]:
     """When each round was closed, by this program with the batched engine."""
-    from simulation.trace.events import RoundClosed
-
     closed: list[float] = []
-
-    def listen(event: Any) -> None:
-        if isinstance(event, RoundClosed):
-            closed.append(time.perf_counter())
-
-    whole_world(experiment_of(rounds, "engine=batched", *changes), (listen,))
+    told = telling(lambda: closed.append(time.perf_counter()))
+    whole_world(experiment_of(rounds, "engine=batched", *changes), (told,))
     return closed
 
 
