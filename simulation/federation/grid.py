@@ -32,7 +32,8 @@ from simulation.federation.identity import (
     flower_node,
     hospital_of,
 )
-from simulation.nodes.coordinator import Assignment, Coordinator, Exchange
+from simulation.nodes.coordinator import Coordinator
+from simulation.nodes.exchange import Assignment, Exchange
 from simulation.nodes.messages import Reply, is_training
 
 Observer = Callable[[int, Arrays], Mapping[str, float]]
@@ -172,7 +173,7 @@ class SimGrid(Grid):
         if is_training(first.category):
             self._train_rounds += 1
             return (yield from self._coordinator.train(self._train_rounds, work, deadline_us))
-        exchange: Exchange = yield from self._coordinator.exchange(
+        exchange: Exchange = yield from self._coordinator.exchanges.run(
             self._train_rounds, work, deadline_us
         )
         return exchange.replies

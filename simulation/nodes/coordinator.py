@@ -11,7 +11,7 @@ Source: the project's protocol, section 1 (trust) and section 3 (one round).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
@@ -25,8 +25,9 @@ from simulation.contracts.rounds import ENDED, OPEN, PROPOSED, SEALED, read_roun
 from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.delegate import Schedule
+from simulation.nodes.exchange import Assignment, Exchange, Exchanges, Process
 from simulation.nodes.ledger_service import Executed, LedgerService, Record
-from simulation.nodes.messages import Order, Reply, SealedUpdate, is_training
+from simulation.nodes.messages import Reply, SealedUpdate
 from simulation.nodes.node import Node
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import Verdict, root_of
@@ -39,9 +40,6 @@ from simulation.trace.events import (
 )
 from simulation.vault.store import cid_of
 
-Process = Generator[simpy.Event, Any, Any]
-
-
 Screen = Callable[[int, bytes, Mapping[NodeId, Reply]], None]
 """Looks at a round's base model and its accepted updates, which anybody can do who has them."""
 
@@ -51,41 +49,6 @@ LATE = ("too-late", "wrong-phase", "round-not-open")
 
 class ProtocolError(RuntimeError):
     """The ledger refused something that the coordinator has to be able to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The content of an order, before it has a number and a time; one object may go to many."""
-
-    category: str
-    model: bytes
-    instructions: bytes
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One batch of orders and what has come back so far."""
-
-    number: int
-    """Of the exchange, counted over the run; a round may have several exchanges."""
-    round: int
-    trains: bool
-    expected: frozenset[NodeId]
-    done: simpy.Event
-    replies: dict[NodeId, Reply] = field(default_factory=dict[NodeId, Reply])
-    refusals: dict[NodeId, str] = field(default_factory=dict[NodeId, str])
-    closed: bool = False
-
-    def settle(self, hospital: NodeId, reply: Reply | None, verdict: Verdict) -> None:
-        """Note a hospital's first answer; fire ``done`` when it was the last one awaited."""
-        if hospital in self.replies or hospital in self.refusals:
-            return
-        if verdict.accepted and reply is not None:
-            self.replies[hospital] = reply
-        else:
-            self.refusals[hospital] = verdict.reason
-        if len(self.replies) + len(self.refusals) == len(self.expected):
-            self.done.succeed()
 
 
 @dataclass(slots=True)
@@ -132,8 +95,7 @@ class Coordinator:
         self.schedule: Schedule | None = None
         """What changes of membership are to come, if there are any."""
         self._min_updates = min_updates
-        self._exchanges: dict[int, Exchange] = {}
-        self._numbers = 0
+        self.exchanges = Exchanges(node, self._courier, record)
         self._courier.on(Reply, self._receive)
         self._courier.on(
             SealedUpdate, lambda who, update: node.env.process(self._receive_sealed(who, update))
@@ -182,7 +144,7 @@ class Coordinator:
         self._record(RoundOpened(env.now, number, len(work), base_root.hex()[:8], deadline))
         if self.ledger is not None and self._seals:
             return (yield from self._sealed_round(self.ledger, number, base_root, work))
-        exchange: Exchange = yield from self.exchange(number, work, deadline_us)
+        exchange: Exchange = yield from self.exchanges.run(number, work, deadline_us)
         void = len(exchange.replies) < self._min_updates
         replies = self._collected(number, work, exchange.replies)
         hospitals = sorted(replies)
@@ -212,12 +174,11 @@ class Coordinator:
         work: Mapping[NodeId, Assignment],
     ) -> Process:
         """Run a round whose commitments are sealed: the ledger says who is in it, and when."""
-        exchange = self._send(number, work)
+        exchange = self.exchanges.send(number, work)
         ticking = self.node.env.process(self._tick(ledger, number))
         waiting = (OPEN, SEALED)
         yield ledger.when(lambda: round_status(ledger.copy, number) not in waiting)
-        exchange.closed = True
-        self._courier.forget(Order.kind, exchange.number)
+        self.exchanges.end(exchange)
         state = read_round(ledger.copy, number)
         assert state is not None, "the condition waited for holds"
         known = parameters(ledger.copy)
@@ -318,48 +279,14 @@ class Coordinator:
                 "the server app must hand on the model that the last round ended with"
             )
 
-    # ---- one exchange of orders and replies -----------------------------------------------------
-
-    def exchange(
-        self, number: int, work: Mapping[NodeId, Assignment], deadline_us: int | None
-    ) -> Process:
-        """Send every hospital its order; return the `Exchange` when all answered or time is up."""
-        env = self.node.env
-        exchange = self._send(number, work)
-        awaited = [exchange.done]
-        if deadline_us is not None:
-            awaited.append(env.timeout(deadline_us))
-        yield env.any_of(awaited)
-        exchange.closed = True
-        self._courier.forget(Order.kind, exchange.number)
-        return exchange
-
-    def _send(self, number: int, work: Mapping[NodeId, Assignment]) -> Exchange:
-        """Send every hospital its order."""
-        env = self.node.env
-        self._numbers += 1
-        trains = is_training(next(iter(work.values())).category)
-        exchange = Exchange(self._numbers, number, trains, frozenset(work), env.event())
-        self._exchanges[exchange.number] = exchange
-        # Hospitals whose assignment is the same object share one message: one broadcast.
-        shared: dict[int, list[NodeId]] = {}
-        for hospital in sorted(work):
-            shared.setdefault(id(work[hospital]), []).append(hospital)
-        for hospitals in shared.values():
-            content = work[hospitals[0]]
-            order = Order(
-                exchange.number, number, content.category, content.model, content.instructions,
-                env.now,
-            )  # fmt: skip
-            self._courier.broadcast(hospitals, order)
-        return exchange
+    # ---- answers --------------------------------------------------------------------------------
 
     def _receive(self, sender: NodeId, reply: Reply) -> None:
         """Take an answer that needs no check: a refusal, a measurement, an update without ledger.
 
         Under a seal, who is in the round, the ledger says.
         """
-        exchange = self._exchange_of(sender, reply)
+        exchange = self.exchanges.find(sender, reply)
         if exchange is None:
             return
         if self._seals and exchange.trains:
@@ -372,37 +299,18 @@ class Coordinator:
             verdict = Verdict(True, "answered")
         elif self.ledger is None:
             verdict = Verdict(True, "unchecked")
-            self._uploaded(reply)
+            self.exchanges.uploaded(reply)
         else:
             verdict = Verdict(False, "unsealed")
-        self._settle(exchange, sender, reply, verdict)
+        self.exchanges.settle(exchange, sender, reply, verdict)
 
     def _receive_sealed(self, sender: NodeId, update: SealedUpdate) -> Process:
         """Check an update's bytes and keep them; without a seal, they are its answer."""
-        exchange = self._exchange_of(sender, update)
+        exchange = self.exchanges.find(sender, update)
         if exchange is None or self.ledger is None or not exchange.trains:
             return
         if not self._seals:
-            self._uploaded(update)
+            self.exchanges.uploaded(update)
         verdict, reply = yield from self._shelf.receive(update)
         if not self._seals:
-            self._settle(exchange, sender, reply, verdict)
-
-    def _exchange_of(self, sender: NodeId, answer: Reply | SealedUpdate) -> Exchange | None:
-        """What an answer belongs to; None for a stranger's, or one for somebody else."""
-        exchange = self._exchanges.get(answer.number)
-        if exchange is None or sender != answer.hospital or sender not in exchange.expected:
-            return None
-        return exchange
-
-    def _uploaded(self, answer: Reply | SealedUpdate) -> None:
-        now = self.node.env.now
-        self._record(PhaseEnded(now, answer.round, answer.hospital, "upload", answer.sent_us))
-
-    def _settle(
-        self, exchange: Exchange, sender: NodeId, reply: Reply | None, verdict: Verdict
-    ) -> None:
-        if exchange.closed:
-            self._record(UpdateLate(self.node.env.now, exchange.round, sender))
-        else:
-            exchange.settle(sender, reply, verdict)
+            self.exchanges.settle(exchange, sender, reply, verdict)

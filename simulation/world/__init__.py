@@ -12,9 +12,10 @@ from simulation.federation.strategies import check_strategy_args
 from simulation.nodes.conduct import Conduct
 from simulation.trace.recorder import Listener
 from simulation.world.baselines import Apart
-from simulation.world.federated import World, make_setting
+from simulation.world.federated import World
 from simulation.world.load import LoadWorld
 from simulation.world.outcome import InvariantError, Outcome
+from simulation.world.setting import make_setting
 
 __all__ = ["InvariantError", "Outcome", "World", "make_setting", "simulate"]
 

@@ -9,7 +9,6 @@ The order of construction is the order of the picture; nothing is wired anywhere
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,15 +33,10 @@ from simulation.federation.params import OWN_CLIENT_APP
 from simulation.federation.setting import Setting, bound
 from simulation.federation.steering import STOPPED_RECORD
 from simulation.learning.cost import hospital_speed, training_us
-from simulation.learning.engines import make_engine
 from simulation.learning.globals import seeded_globals
-from simulation.learning.models import build_model, model_arrays, parameter_count
-from simulation.learning.privacy import PrivacyPlan, central_plan
-from simulation.learning.secret_sum import Size, secret_sum_cost, shared_plans
-from simulation.learning.train import Trainer
-from simulation.learning.trust import CentralParams, DistributedParams, DpParams
-from simulation.learning.units import units_of
-from simulation.ledger.copy import LedgerCopy
+from simulation.learning.models import parameter_count
+from simulation.learning.secret_sum import secret_sum_cost
+from simulation.learning.trust import DistributedParams, DpParams
 from simulation.network.clock import Clock
 from simulation.network.network import Network
 from simulation.nodes.conduct import HONEST, Conduct
@@ -56,86 +50,17 @@ from simulation.nodes.node import Node
 from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import layout_of
-from simulation.records.load import load
-from simulation.records.shard import Federation
 from simulation.trace.events import BlockAppended, Event, RoundOpened
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Listener, Recorder
-from simulation.world.baselines import central_setting
 from simulation.world.checks import Checks
 from simulation.world.ledgers import Ledgers
 from simulation.world.measuring import Measuring
 from simulation.world.outcome import InvariantError, Outcome
 from simulation.world.receipts import write_receipts
 from simulation.world.screening import screening
+from simulation.world.summary import ledger_summary, sent_by_kind
 from simulation.world.vaults import Vaults
-
-
-def make_setting(experiment: Experiment, seed: int) -> Setting:
-    """Records, trainers and the initial model of one task.
-
-    Raises:
-        ValueError: when the data cannot be had, or training as configured is refused.
-    """
-    if experiment.data is None or experiment.model is None:
-        raise ValueError("data: records and a model are needed to learn from; name both")
-    if experiment.federation.kind == "central":
-        return central_setting(experiment, experiment.model, seed)
-    model, streams = experiment.model, Streams(seed)
-    roles = Roles(experiment.attacks, experiment.hospitals, streams)
-    federation = load(experiment.data, experiment.partition, experiment.hospitals, streams)
-    plans = _shared_plans(experiment, federation)
-    trainers = [
-        Trainer(
-            shard,
-            model,
-            experiment.training,
-            experiment.privacy,
-            experiment.federation.rounds,
-            streams,
-            roles.tampering(shard.hospital),
-            plans.get(shard.hospital),
-        )
-        for shard in federation
-    ]
-    central = None
-    if isinstance(experiment.privacy, CentralParams):
-        rounds = experiment.federation.rounds
-        central = central_plan(experiment.privacy, len(trainers), rounds)
-    # The published protocols initialise under ``torch.manual_seed(seed)``; so does this.
-    module = build_model(model, len(federation.features), seed)
-    return Setting(
-        federation=experiment.federation,
-        hospitals=len(trainers),
-        initial=model_arrays(module),
-        trainer_of=trainers.__getitem__,
-        streams=streams,
-        engine=make_engine(experiment.engine, trainers),
-        central=central,
-        notes=(*federation.notes, *_small_batches(trainers, experiment.training.batch_size)),
-        shared=federation.shared,
-    )
-
-
-def _small_batches(trainers: Sequence[Trainer], batch_size: int) -> list[str]:
-    """What is to be said of hospitals with fewer training rows than a batch."""
-    below = [trainer.units.count for trainer in trainers if trainer.units.count < batch_size]
-    note = (
-        f"training.batch_size: {len(below)} of {len(trainers)} hospitals have fewer training rows "
-        f"than a batch of {batch_size} (the smallest {min(below, default=0)}); all their rows are "
-        "their batch"
-    )
-    return [note] if below else []
-
-
-def _shared_plans(experiment: Experiment, federation: Federation) -> dict[HospitalId, PrivacyPlan]:
-    """Plans that hospitals can only make together; empty when each makes its own."""
-    privacy = experiment.privacy
-    if not isinstance(privacy, DistributedParams):
-        return {}
-    sizes = [Size(units_of(s, privacy.unit).count, len(s.train_y)) for s in federation]
-    rounds = experiment.federation.rounds
-    return dict(enumerate(shared_plans(privacy, experiment.training, sizes, rounds)))
 
 
 class World:
@@ -377,8 +302,10 @@ class World:
         return Checks(self.ledgers, self.network, self.env, self.hospitals)
 
     def _summary(self) -> dict[str, Any]:
-        sent = {kind: dataclasses.asdict(count) for kind, count in self.network.sent.items()}
-        summary: dict[str, Any] = {"messages": sent, "virtual_us": self.env.now}
+        summary: dict[str, Any] = {
+            "messages": sent_by_kind(self.network),
+            "virtual_us": self.env.now,
+        }
         if self.experiment.federation.uses_own_apps:
             summary["model"] = model_root(self._latest).hex()
         if self._stopped:
@@ -386,26 +313,8 @@ class World:
         if self.experiment.attacks:
             summary["attacks"] = self.roles.summary()
         if self.ledgers is not None:
-            copy = max((s.copy for s in self.ledgers.services), key=lambda copy: copy.height)
-            summary["ledger"] = {
-                "chain": copy.genesis.chain_id.hex(),
-                "copies": len(self.ledgers.services),
-                "height": copy.height,
-                "head": copy.tip.digest.hex(),
-                "state_root": copy.tip.state_root.hex(),
-                "protocol": self.experiment.ledger.kind,
-                "aggregation": self.ledgers.guarantee(),
-                "evidence": self.ledgers.evidence(),
-                **self._epochs(copy),
-            }
+            summary["ledger"] = ledger_summary(self.ledgers, self.experiment)
         return summary
-
-    def _epochs(self, copy: LedgerCopy) -> dict[str, list[dict[str, Any]]]:
-        """Who has voted from which height on, where that has changed."""
-        if not self.experiment.membership:
-            return {}
-        found = [{"since": epoch.since, "replicas": epoch.voters.ids} for epoch in copy.epochs]
-        return {"epochs": found}
 
 
 def _layout(arrays: Arrays) -> dict[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ OWN = ("records", "learning")
 RESEARCHER = {"world/measuring.py", "cli/audit.py", "cli/privacy_attack.py", "runs/privacy.py"}
 """Modules outside the modelled world: metrics and audits, which the privacy claim does not cover
 and no hospital or coordinator calls."""
-COUNTED = {"world/federated.py": {"train_y"}}
+COUNTED = {"world/setting.py": {"train_y"}}
 """What is read only to count rows, where the parts are wired before anything runs."""
 
 

@@ -17,8 +17,7 @@ from simulation.nodes.faults import BehaveFault, CrashFault, RecoverFault, Weath
 from simulation.runs.verify_ledger import audit
 from simulation.runs.verify_rows import read_copy
 from simulation.trace.events import EpochBegan, Reported
-from simulation.world import simulate
-from simulation.world.federated import World, make_setting
+from simulation.world import World, make_setting, simulate
 
 CHANGES = (
     RotateChange(round=2, hospital=1),
