@@ -113,13 +113,16 @@ def compare(
     got: Sequence[Row],
     keys: Sequence[str],
     tolerances: Mapping[str, float | str],
+    means_only: bool = False,
 ) -> list[Mismatch]:
     """Every difference between two tables.
 
     Rows are matched by their values in the columns ``keys``. All other columns are compared, and
     must be equal where no tolerance is named. In a table with a column ``metric`` the tolerance is
     the row's, listed under ``scope/metric`` or else ``metric``, and holds for floats; in any other
-    table it is the column's, and ``x_sd``, ``x_low`` and ``x_high`` have that of ``x``.
+    table it is the column's, and ``x_sd``, ``x_low`` and ``x_high`` have that of ``x``. With
+    ``means_only`` these three are left out: with other seeds they say how those few seeds differ
+    among themselves, not what is measured.
 
     Raises:
         ValueError: when two rows of one table have the same keys, or a tolerance is malformed.
@@ -133,6 +136,8 @@ def compare(
         if other is None:
             continue
         for column in [*row, *(name for name in other if name not in row)]:
+            if means_only and _SPREAD.search(column):
+                continue
             one, two = row.get(column, "no column"), other.get(column, "no column")
             allowed = _tolerance(row, column, known)
             if not _close(one, two, allowed):
@@ -140,8 +145,12 @@ def compare(
     return found
 
 
+_SPREAD = re.compile("(^|_)(sd|low|high)$")
+"""Columns that say how far a mean may be trusted."""
+
+
 def _tolerance(row: Row, column: str, known: Mapping[str, Tolerance]) -> Tolerance:
-    names = [column, re.sub("_(sd|low|high)$", "", column)]
+    names = [column, _SPREAD.sub("", column)]
     if "metric" in row:
         # Counts beside a metric, such as the number of seeds, are not the metric.
         measured = isinstance(row.get(column), float)

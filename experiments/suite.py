@@ -214,10 +214,16 @@ def _differences(
         if list(table[0]) != reference:
             found.append(f"columns: expected {', '.join(reference)}, got {', '.join(table[0])}")
         return found
-    tolerances = tolerances_of(stem, study)
+    tolerances, reference = tolerances_of(stem, study), read_table(path)
     chosen = tolerances.other_seeds if other_seeds else tolerances.same_seeds
-    mismatches = compare(read_table(path), table, keys, chosen)
+    mismatches = compare(reference, table, keys, chosen, means_only=other_seeds)
+    said = [stem_module(stem).verdict(one).holds for one in (reference, table)]
+    if other_seeds and said[0] != said[1]:
+        mismatches.append(Mismatch("verdict", *(_HOLDS[holds] for holds in said), "none"))
     return [f"{mismatch}{_see(mismatch, runs)}" for mismatch in mismatches]
+
+
+_HOLDS = {True: "holds", False: "does not hold"}
 
 
 def _see(mismatch: Mismatch, runs: Sequence[Run]) -> str:

@@ -126,9 +126,10 @@ class SweepParams:
 class ToleranceParams:
     """How far a stem's table may be from its reference. What is not named must be equal.
 
-    By column, or ``metric`` or ``scope/metric`` in a table with such columns; a column's ``_sd``,
-    ``_low`` and ``_high`` have its tolerance. A number is absolute, ``5%`` a share of the
-    reference, ``any`` is never compared (wall time).
+    By column, or ``metric`` or ``scope/metric`` in a table with such columns. A column's ``_sd``,
+    ``_low`` and ``_high`` have its tolerance with the same seeds, and are not compared with other
+    ones. A number is absolute, ``5%`` a share of the reference, ``any`` is never compared (wall
+    time).
     """
 
     same_seeds: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])

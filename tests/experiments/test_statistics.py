@@ -138,6 +138,17 @@ def test_the_columns_of_a_wide_table_have_their_own_tolerances() -> None:
     assert compare(one, [{**one[0], "bytes": 1e9}], ("n",), {"bytes": "any"}) == []
 
 
+def test_with_other_seeds_the_means_alone_are_compared() -> None:
+    """The spread over a few other seeds is another one; a mean that has moved is still seen."""
+    one = [{"n": 4, "ms": 10.0, "ms_low": 9.0, "ms_high": 11.0, "ms_sd": 1.0, "slow": 1.0}]
+    spread = [{**one[0], "ms_low": 1.0, "ms_high": 20.0, "ms_sd": 7.0}]
+    assert compare(one, spread, ("n",), {}, means_only=True) == []
+    assert len(compare(one, spread, ("n",), {})) == 3
+    assert len(compare(one, [{**one[0], "ms": 12.0}], ("n",), {}, means_only=True)) == 1
+    assert len(compare(one, [{**one[0], "slow": 2.0}], ("n",), {}, means_only=True)) == 1
+    assert compare(rows(), rows(low=0.0, sd=0.4), KEYS, {}, means_only=True) == []
+
+
 def test_paired_differences_are_taken_seed_by_seed() -> None:
     """Second minus first over the seeds that both have, with the effect in its own deviations."""
     first, second = {1: 1.0, 2: 5.0, 3: 9.0, 4: 0.0}, {1: 2.0, 2: 7.0, 3: 12.0}

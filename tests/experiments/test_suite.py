@@ -61,8 +61,9 @@ def no_figure(name: str, _: Path, folder: Path) -> list[Path]:
 def ends(monkeypatch: pytest.MonkeyPatch, failures: Failures, skipped: str | None = None) -> None:
     """Nothing is run: every stem ends at once, like this."""
 
-    def survey(name: str, size: Size, out: Path, *_: bool) -> Work:
-        return Work(name, size, out, study=runs.study_of(name, size), skipped=skipped)
+    def survey(name: str, size: Size, out: Path, other_seeds: bool = False) -> Work:
+        study = runs.study_of(name, size, other_seeds)
+        return Work(name, size, out, other_seeds, study, skipped=skipped)
 
     monkeypatch.setattr(runs, "survey", survey)
     monkeypatch.setattr(runs, "run_missing", lambda works, *_: [(w, failures) for w in works])
@@ -153,6 +154,28 @@ def test_ledger_numbers_must_be_equal(command: Callable[..., int], tmp_path: Pat
     assert "round,transactions,2,5,4.000000" in text
     path.write_text(text.replace("transactions,2,5,4.000000", "transactions,2,5,4.000001"))
     assert command() == 3
+
+
+def test_other_seeds_are_held_to_the_means_and_the_verdict(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Ends of intervals are about the seeds themselves; a verdict that turns round is named."""
+    update(command)
+    path = tmp_path / "reference" / "heart_disease.csv"
+    rows = read_table(path)
+    write_table(path, [{**row, "low": float(row["low"]) - 5.0} for row in rows])
+    assert command("heart_disease", "--other-seeds") == 0
+    assert command() == 3
+
+    capsys.readouterr()
+    monkeypatch.setattr(
+        heart_disease,
+        "verdict",
+        lambda table: stem.Verdict(min(row["low"] for row in table) < -4, "by its lowest end"),
+    )
+    assert command("heart_disease", "--other-seeds") == 3
+    assert "verdict: expected holds, got does not hold" in capsys.readouterr().err
 
 
 def test_a_missing_reference_is_a_difference(
