@@ -100,6 +100,23 @@ def test_a_configuration_is_described_as_it_is_dealt(capsys: pytest.CaptureFixtu
     assert report["ceiling_auroc"] is None
 
 
+def test_what_the_columns_mean_is_said(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Label, hospital, missing cells, and of every column its unit, its place and its meaning."""
+    del real_data
+    describe("heart_disease")
+    shown = capsys.readouterr().out
+    assert "label 1: narrowing of a vessel by more than half (num > 0)" in shown
+    assert "hospital: one file for each" in shown
+    assert "missing: '?'" in shown
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("trestbps")]
+    assert line.split() == [
+        "trestbps", "mm[Hg]", "observation", "resting", "blood", "pressure", "on", "admission",
+    ]  # fmt: skip
+    describe("heart_disease", json=True)
+    fields = json.loads(capsys.readouterr().out)["schema"]["fields"]
+    assert {field["name"]: field["unit"] for field in fields}["chol"] == "mg/dL"
+
+
 def test_a_description_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sizes, label rates, gaps and, where rows have a time, drift: a panel each."""
     quickstart = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
