@@ -108,28 +108,22 @@ def test_the_nearest_column_is_meant() -> None:
 
 @pytest.mark.parametrize("kind", FLAT)
 def test_a_source_of_rows_loses_nothing(kind: str, request: pytest.FixtureRequest) -> None:
-    """From the tables come the rows that the source reads, bit for bit; hospitals too."""
+    """From the tables come the rows that the source reads, bit for bit; hospitals too. All that is
+    known is recorded before the encounter ends, the outcome alone after."""
     source = SOURCES[kind]
     if source.files:
         request.getfixturevalue("real_data")
     params = source.params()
     table = source.read(params)
-    found = source.tables(params, None, Streams(1))
-    x, y = rows_of(found, source.schema_of(params), table.features)
+    schema = source.schema_of(params)
+    found = cohort_of(table, schema, kind)
+    x, y = rows_of(found, schema, table.features)
     np.testing.assert_array_equal(x, table.x)
     np.testing.assert_array_equal(y, table.y)
     if table.site is not None:
         np.testing.assert_array_equal(found.encounters.hospital, table.site)
         assert found.hospitals == table.sites
 
-
-@pytest.mark.parametrize("kind", FLAT)
-def test_the_outcome_comes_after_everything_else(kind: str, request: pytest.FixtureRequest) -> None:
-    """All that is known is recorded before the encounter ends, the outcome alone after."""
-    source = SOURCES[kind]
-    if source.files:
-        request.getfixturevalue("real_data")
-    found = source.tables(source.params(), None, Streams(1))
     end = found.encounters.end_min
     assert (found.observations.time_min < end[found.observations.encounter]).all()
     for events in (found.conditions, found.medications):
