@@ -122,7 +122,8 @@ def compare(
     the row's, listed under ``scope/metric`` or else ``metric``, and holds for floats; in any other
     table it is the column's, and ``x_sd``, ``x_low`` and ``x_high`` have that of ``x``. With
     ``means_only`` these three are left out: with other seeds they say how those few seeds differ
-    among themselves, not what is measured.
+    among themselves, not what is measured. A mean may then also be within the tolerance of the
+    reference's own interval, instead of its mean.
 
     Raises:
         ValueError: when two rows of one table have the same keys, or a tolerance is malformed.
@@ -140,7 +141,8 @@ def compare(
                 continue
             one, two = row.get(column, "no column"), other.get(column, "no column")
             allowed = _tolerance(row, column, known)
-            if not _close(one, two, allowed):
+            near = _interval(row, column) if means_only else ()
+            if not any(_close(point, two, allowed) for point in _towards(two, one, near)):
                 found.append(_mismatch(keys, key, column, str(one), str(two), str(allowed)))
     return found
 
@@ -156,6 +158,25 @@ def _tolerance(row: Row, column: str, known: Mapping[str, Tolerance]) -> Toleran
         measured = isinstance(row.get(column), float)
         names = [f"{row.get('scope')}/{row['metric']}", str(row["metric"])] if measured else []
     return next((known[name] for name in names if name in known), Tolerance())
+
+
+def _interval(row: Row, column: str) -> tuple[float, ...]:
+    """Ends of the interval of a mean, where the table has one."""
+    prefix = "" if "metric" in row else f"{column}_"
+    ends = [row.get(f"{prefix}{end}") for end in ("low", "high")]
+    if not isinstance(row.get(column), float) or (prefix == "" and column != "mean"):
+        return ()
+    return tuple(float(end) for end in ends if isinstance(end, (int, float)))
+
+
+def _towards(
+    two: str | int | float, one: str | int | float, interval: tuple[float, ...]
+) -> Sequence[str | int | float]:
+    """What a number is held against: the expected one, or the nearest point of its interval."""
+    if len(interval) < 2 or isinstance(two, str):
+        return (one,)
+    low, high = interval
+    return (one, min(max(two, low), high))
 
 
 def _close(one: str | int | float, two: str | int | float, tolerance: Tolerance) -> bool:

@@ -149,6 +149,18 @@ def test_with_other_seeds_the_means_alone_are_compared() -> None:
     assert compare(rows(), rows(low=0.0, sd=0.4), KEYS, {}, means_only=True) == []
 
 
+def test_with_other_seeds_a_mean_may_lie_in_the_interval() -> None:
+    """Where seeds differ much, the reference's interval says so; beyond it, the tolerance holds."""
+    one = [{"n": 4, "ms": 10.0, "ms_low": 5.0, "ms_high": 11.0}]
+    for ms, near in ((5.0, True), (4.6, True), (4.4, False), (11.4, True), (11.6, False)):
+        found = compare(one, [{**one[0], "ms": ms}], ("n",), {"ms": 0.5}, means_only=True)
+        assert (found == []) == near, ms
+        assert compare(one, [{**one[0], "ms": ms}], ("n",), {"ms": 0.5}), "with the same seeds"
+    wide = rows(low=0.6, high=0.9)
+    assert compare(wide, rows(low=0.6, high=0.9, mean=0.65), KEYS, {}, means_only=True) == []
+    assert len(compare(wide, rows(low=0.6, high=0.9, n=4), KEYS, {}, means_only=True)) == 1
+
+
 def test_paired_differences_are_taken_seed_by_seed() -> None:
     """Second minus first over the seeds that both have, with the effect in its own deviations."""
     first, second = {1: 1.0, 2: 5.0, 3: 9.0, 4: 0.0}, {1: 2.0, 2: 7.0, 3: 12.0}
