@@ -36,8 +36,9 @@ def table(runs: Sequence[Run]) -> Table:
     """Means over seeds with their intervals: model metrics, ε, seconds and bytes of a round."""
     points = {(labels["data"], labels["system"]): members for labels, members in by_point(runs)}
     rows: Table = []
-    for key, members in points.items():
-        data, system = key
+    for (data, system), members in points.items():
+        # One stream of resamples for all systems on a data set: they share their seeds, so equal
+        # values must have equal intervals.
         seconds = [seconds_per_round(run) for run in members]
         sent = [bytes_per_round(run) for run in members]
         rows.append(
@@ -49,12 +50,12 @@ def table(runs: Sequence[Run]) -> Table:
                     column: value
                     for name in MEASURES
                     for column, value in spread(
-                        name, [run.last("pooled", name) for run in members], *key
+                        name, [run.last("pooled", name) for run in members], data
                     ).items()
                 },
                 "epsilon": _epsilon(members),
-                **spread("seconds", seconds, *key),
-                **spread("bytes", sent, *key),
+                **spread("seconds", seconds, data),
+                **spread("bytes", sent, data),
                 "same_model": _same(members, points[data, PRIVATE]) if system == LEDGER else "",
             }
         )

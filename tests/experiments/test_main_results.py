@@ -41,6 +41,19 @@ def test_the_ledger_may_add_time_and_bytes_and_nothing_else():
     assert "costs an AUROC of 0.050 on IST" in verdict.because
 
 
+def test_equal_values_have_equal_intervals():
+    """Five seeds that differ: the resamples of the two systems must be the same ones."""
+    many = [
+        finished(system, seed, auroc + seed**2 / 100)
+        for system, auroc in SYSTEMS.items()
+        for seed in range(1, 6)
+    ]
+    table = main_results.table(many)
+    assert main_results.verdict(table).holds
+    (row,) = (row for row in table if row["system"] == LEDGER)
+    assert row["auroc_low"] < row["auroc"] < row["auroc_high"]
+
+
 def test_another_model_with_equal_metrics_does_not_hold():
     """Equal to the last bit of the model, not to the digits that the table shows."""
     verdict = main_results.verdict(main_results.table(runs(model="another")))
