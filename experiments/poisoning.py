@@ -60,10 +60,10 @@ def _success(run: Run, attack: str) -> float:
     return run.last("pooled", "attack_success") if attack == BACKDOOR else 0.0
 
 
-def _lost(table: Table, row: dict[str, Any]) -> float:
+def _lost(table: Table, row: dict[str, Any], column: str = "auroc") -> float:
     """AUROC that an attack costs under a rule, against the same rule without attackers."""
     (clean,) = [r for r in table if r["rule"] == row["rule"] and r["attackers"] == 0]
-    return clean["auroc"] - row["auroc"]
+    return clean["auroc"] - row[column]
 
 
 def _beaten(table: Table, row: dict[str, Any]) -> bool:
@@ -78,9 +78,9 @@ def verdict(table: Table) -> Verdict:
     few = [r for r in rows if r["attackers"] <= EXPECTED and r["rule"] in PROMISED]
     worst = max((_lost(table, row) for row in few), default=0.0)
     many = [row for row in rows if row["attackers"] > EXPECTED]
-    standing = sorted(
-        {row["rule"] for row in many} - {row["rule"] for row in many if _lost(table, row) > KEPT}
-    )
+    # A rule has fallen when even the favourable end of the interval says so.
+    fallen = {row["rule"] for row in many if _lost(table, row, "auroc_high") > KEPT}
+    standing = sorted({row["rule"] for row in many} - fallen)
     within = [
         f"{row['rule']} by {row['attack']}"
         for row in rows
@@ -89,10 +89,21 @@ def verdict(table: Table) -> Verdict:
     return Verdict(
         worst <= KEPT and not standing,
         f"with {EXPECTED} attackers {' and '.join(PROMISED)} lose at most {worst:.3f}; with more, "
-        f"{', '.join(standing) or 'no rule'} still loses at most {KEPT}; within what they promise "
+        f"{', '.join(standing) or 'no rule'} may still lose no more than {KEPT}, by the interval "
+        f"of its worst case ({_worst(table, many, standing)}); within what they promise "
         f"robust rules are beaten in {len(within)} cases"
         + (f" ({', '.join(within)})" if within else ""),
     )
+
+
+def _worst(table: Table, many: Sequence[dict[str, Any]], rules: Sequence[str]) -> str:
+    """What the worst attack costs each rule, with the ends of its interval."""
+    said: list[str] = []
+    for rule in rules:
+        row = max((r for r in many if r["rule"] == rule), key=lambda r: _lost(table, r))
+        ends = (_lost(table, row, f"auroc_{end}") for end in ("high", "low"))
+        said.append(f"{_lost(table, row):.3f}, {' to '.join(f'{end:.3f}' for end in ends)}")
+    return "; ".join(said) or "none"
 
 
 def figure(table: Table) -> Figure:
