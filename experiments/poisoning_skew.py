@@ -43,14 +43,27 @@ KEPT = 0.05
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """AUROC and attack success after the last round, means over seeds with their intervals."""
+    """AUROC and attack success after the last round, means over seeds with their intervals.
+
+    Beside them, the share of seeds in which a backdoor is in the model that is not there without
+    attackers.
+    """
     rows: Table = []
+    alone = {
+        (run.labels["records"], run.labels["rule"], run.seed): run.last("pooled", "attack_success")
+        for run in runs
+        if run.labels["attack"] == f"{NOBODY} 0"
+    }
     for labels, members in by_point(runs):
         attack, _, attackers = str(labels["attack"]).rpartition(" ")
         key = (labels["records"], labels["rule"], attack, attackers)
         auroc = [run.last("pooled", "auroc") for run in members]
         marked = attack in {BACKDOOR, NOBODY}  # other attacks have no target of their own
         success = [run.last("pooled", "attack_success") if marked else 0.0 for run in members]
+        planted = [
+            attack == BACKDOOR and got - alone[key[0], key[1], run.seed] >= SUCCESS
+            for run, got in zip(members, success, strict=True)
+        ]
         rows.append(
             {
                 "records": labels["records"],
@@ -60,6 +73,7 @@ def table(runs: Sequence[Run]) -> Table:
                 "seeds": len(members),
                 **spread("auroc", auroc, *key),
                 **spread("attack_success", success, *key),
+                "planted": sum(planted) / len(planted),
             }
         )
     return rows
@@ -77,23 +91,22 @@ def _lost(table: Table, row: dict[str, Any]) -> float:
     return _without(table, row)["auroc"] - row["auroc"]
 
 
-def _planted(table: Table, row: dict[str, Any]) -> bool:
-    """Whether a backdoor is in the model that is not there without attackers."""
-    gained = row["attack_success"] - _without(table, row)["attack_success"]
-    return row["attack"] == BACKDOOR and gained >= SUCCESS
-
-
 def verdict(table: Table) -> Verdict:
-    """Who lets a backdoor of two in, with what AUROC; and what else gets through."""
+    """Who lets a backdoor of two in, with what AUROC; and what else gets through.
+
+    A rule promises to keep it out, not to do so on average: it has let one in when there is one in
+    the model of any seed.
+    """
     robust = [row for row in table if row["rule"] != "mean" and row["attackers"] > 0]
     few = [row for row in robust if row["attackers"] <= EXPECTED]
-    planted = [row for row in few if _planted(table, row)]
+    planted = [row for row in few if row["planted"] > 0]
     alike = [row["rule"] for row in planted if row["records"] == ALIKE]
     skewed = {row["rule"]: row for row in planted if row["records"] == SKEWED}
     hidden = RULE in skewed and _lost(table, skewed[RULE]) <= KEPT
     found = [
-        f"{rule} ({row['attack_success']:.2f} against {_without(table, row)['attack_success']:.2f} "
-        f"without attackers, AUROC {_lost(table, row):+.3f} lost)"
+        f"{rule} ({row['planted']:.0%} of seeds; {row['attack_success']:.2f} against "
+        f"{_without(table, row)['attack_success']:.2f} without attackers, AUROC "
+        f"{_lost(table, row):+.3f} lost)"
         for rule, row in skewed.items()
     ]
     ruined = [
