@@ -217,9 +217,10 @@ def _differences(
     tolerances, reference = tolerances_of(stem, study), read_table(path)
     chosen = tolerances.other_seeds if other_seeds else tolerances.same_seeds
     mismatches = compare(reference, table, keys, chosen, means_only=other_seeds)
-    said = [stem_module(stem).verdict(one).holds for one in (reference, table)]
-    if other_seeds and said[0] != said[1]:
-        mismatches.append(Mismatch("verdict", *(_HOLDS[holds] for holds in said), "none"))
+    if other_seeds:
+        said = [stem_module(stem).verdict(one).holds for one in (reference, table)]
+        if said[0] != said[1]:
+            mismatches.append(Mismatch("verdict", *(_HOLDS[holds] for holds in said), "none"))
     return [f"{mismatch}{_see(mismatch, runs)}" for mismatch in mismatches]
 
 
