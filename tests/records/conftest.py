@@ -47,6 +47,7 @@ def small_home(monkeypatch: pytest.MonkeyPatch) -> Generator[Home, None, None]:
             hospitals="h",
             licence="l",
             provenance="p",
+            schema=SOURCES["breast_cancer"].schema,
             params=SOURCES["breast_cancer"].params,
             read=SOURCES["breast_cancer"].read,
             files=(SourceFile("small/a.data", hashlib.sha256(b"original").hexdigest(), 8),),
