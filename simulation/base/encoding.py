@@ -114,21 +114,13 @@ def _checked(value: object) -> Value:
         raise EncodingError(f"{shown}: {refused.problem}") from None
 
 
-_LEAVES = frozenset({bytes, bool, type(None)})
-"""Types of which every value may be encoded as it is."""
-
-
 def _plain(value: object, depth: int) -> Value:
     # The path to a part is put together only when the part is refused: it is needed once in a
     # thousand calls, and building it cost more than the encoding.
     if depth > MAX_DEPTH:
         raise _Refused(f"more than {MAX_DEPTH} containers inside one another")
-    if (
-        type(value) in _LEAVES
-    ):  # most parts of what is encoded: no reason to try pattern after pattern
-        return cast("Value", value)
     match value:
-        case bytes() | bool():
+        case bytes() | bool() | None:
             return value
         case str():
             return _text(value)
