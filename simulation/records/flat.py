@@ -108,7 +108,10 @@ def rows_of(cohort: Cohort, schema: Schema, features: Sequence[str]) -> tuple[Ro
                 column[seen.encounter[rows[np.isnan(seen.value[rows])]]] = 1.0
             case "observation":
                 rows = _rows(seen, put.code)
-                column[seen.encounter[rows]] = seen.value[rows]
+                value = seen.value[rows]
+                if put.field.fill is not None:
+                    value = np.where(np.isnan(value), put.field.fill, value)
+                column[seen.encounter[rows]] = value
             case "condition" | "medication" as place:
                 events = cohort.conditions if place == "condition" else cohort.medications
                 column[events.encounter[_rows(events, put.code)]] = 1.0
@@ -222,7 +225,7 @@ def _observations(
         for put in wanted
     ]
     value = [
-        np.full(len(r), np.nan) if put.missing else table.x[r, put.column]
+        np.full(len(r), np.nan) if put.missing else _measured(put, table.x[r, put.column])
         for put, r in zip(wanted, rows, strict=True)
     ]
     encounter = np.concatenate([*rows, _none()])
@@ -239,3 +242,8 @@ def _observations(
         low=np.array([ends.get(code, (np.nan, np.nan))[0] for code in codes]),
         high=np.array([ends.get(code, (np.nan, np.nan))[1] for code in codes]),
     )
+
+
+def _measured(put: _Input, value: Rows) -> Rows:
+    """Values, with no result where a constant stands for a missing one: nobody measured that."""
+    return value if put.field.fill is None else np.where(value == put.field.fill, np.nan, value)

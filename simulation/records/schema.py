@@ -28,6 +28,8 @@ class Field:
     """UCUM unit of a number; empty for a code, and for a number without one."""
     missing: tuple[str, ...] = ()
     """Cells that stand for a missing value; empty when the source has none or drops such rows."""
+    fill: float | None = None
+    """The number that the rows have in place of a missing one; none when they have no such."""
 
 
 @dataclass(frozen=True, slots=True)

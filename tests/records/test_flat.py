@@ -201,6 +201,19 @@ def test_a_table_of_ones_own_becomes_records(tmp_path: Path) -> None:
     assert set(table.groups["age"]) == {""}
 
 
+def test_a_constant_for_a_missing_number_is_no_measurement(tmp_path: Path) -> None:
+    """An empty cell becomes an observation without a result, and the constant again on the way
+    back."""
+    path = tmp_path / "own.csv"
+    path.write_text("chol,ill\n233,1\n,0\n")
+    number = NumberInput(name="chol", low=0, high=600, missing=-1.0)
+    params = CsvParams(path=str(path), label="ill", inputs=(number,))
+    source = source_of("csv")
+    found = source.tables(params, None, Streams(1))
+    np.testing.assert_array_equal(found.observations.value, [233.0, np.nan])
+    assert rows_of(found, source.schema_of(params), ("chol",))[0].tolist() == [[233.0], [-1.0]]
+
+
 def test_the_command_exports_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``data export`` of a configuration whose source has rows."""
     params = own_table(tmp_path)

@@ -69,7 +69,7 @@ def schema(params: CsvParams) -> Schema:
         label=f"{params.label}: {', '.join(params.positive)}",
         hospital="none in the data" if params.hospital is None else params.hospital,
         fields=tuple(
-            Field(given.name, given.name, unit=given.unit)
+            Field(given.name, given.name, unit=given.unit, fill=given.missing)
             if isinstance(given, NumberInput)
             else Field(given.name, given.name, "condition", missing=("",))
             for given in params.inputs
