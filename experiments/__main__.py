@@ -173,8 +173,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--other-seeds",
-        action="store_true",
-        help="run on another list of seeds, and compare within the tolerances for that",
+        type=_list_of_seeds,
+        nargs="?",
+        const=1,
+        default=0,
+        metavar="LIST",
+        help="run on another list of seeds, 1 (the default), 2 or more, and compare within the "
+        "tolerances for that",
     )
     parser.add_argument(
         "--update", action="store_true", help="make the new tables the reference; say why in Git"
@@ -196,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
         help="draw the figures in results/reference anew from the tables there; runs nothing",
     )
     return parser
+
+
+def _list_of_seeds(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the number of a list, 1 or more; a STEM goes before the option"
+        )
+    return int(text)
 
 
 def _say(message: str) -> None:

@@ -23,20 +23,24 @@ from simulation.runs.sweep.work import Ended
 
 Say = Callable[[str], None]
 OTHER_SEEDS = 1_000_000
-"""What is added to every seed to get another list of them."""
+"""What is added to every seed to get the next list of them."""
 BROKEN = ("InvariantError: ", "PropertyViolation: ")
 """How failures begin that say which property a run did not have."""
 
 
-def study_of(stem: str, size: Size, other_seeds: bool = False) -> Study | None:
-    """All experiments of a stem; none for one that runs no worlds."""
+def study_of(stem: str, size: Size, other_seeds: int = 0) -> Study | None:
+    """All experiments of a stem, on its own seeds (0) or on another list of them (1, 2, ...).
+
+    None for a stem that runs no worlds.
+    """
     config = config_of(stem)
     if config is None:
         return None
     study = load_study(config, size=size)
-    if not other_seeds:
+    if other_seeds == 0:
         return study
-    return load_study(config, size=size, seeds=[seed + OTHER_SEEDS for seed in study.seeds])
+    seeds = [seed + other_seeds * OTHER_SEEDS for seed in study.seeds]
+    return load_study(config, size=size, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Work:
     stem: str
     size: Size
     out: Path
-    other_seeds: bool = False
+    other_seeds: int = 0
+    """Which list of seeds: 0 for the stem's own."""
     study: Study | None = None
     """None for a stem without runs."""
     jobs: Sequence[Job] = ()
@@ -57,7 +62,7 @@ class Work:
     """Why nothing can be done, and what to do about it."""
 
 
-def survey(stem: str, size: Size, out: Path, other_seeds: bool = False) -> Work:
+def survey(stem: str, size: Size, out: Path, other_seeds: int = 0) -> Work:
     """What is there of a stem below ``<out>/runs``, and what is missing.
 
     Raises:

@@ -195,7 +195,7 @@ def _differences(
     study: Study | None,
     table: Table,
     runs: Sequence[Run],
-    other_seeds: bool,
+    other_seeds: int,
 ) -> list[str]:
     """Where a table departs from the committed reference, in words.
 
@@ -216,7 +216,7 @@ def _differences(
         return found
     tolerances, reference = tolerances_of(stem, study), read_table(path)
     chosen = tolerances.other_seeds if other_seeds else tolerances.same_seeds
-    mismatches = compare(reference, table, keys, chosen, means_only=other_seeds)
+    mismatches = compare(reference, table, keys, chosen, means_only=other_seeds > 0)
     if other_seeds:
         said = [stem_module(stem).verdict(one).holds for one in (reference, table)]
         if said[0] != said[1]:

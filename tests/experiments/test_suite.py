@@ -61,7 +61,7 @@ def no_figure(name: str, _: Path, folder: Path) -> list[Path]:
 def ends(monkeypatch: pytest.MonkeyPatch, failures: Failures, skipped: str | None = None) -> None:
     """Nothing is run: every stem ends at once, like this."""
 
-    def survey(name: str, size: Size, out: Path, other_seeds: bool = False) -> Work:
+    def survey(name: str, size: Size, out: Path, other_seeds: int = 0) -> Work:
         study = runs.study_of(name, size, other_seeds)
         return Work(name, size, out, other_seeds, study, skipped=skipped)
 
@@ -176,6 +176,21 @@ def test_other_seeds_are_held_to_the_means_and_the_verdict(
     )
     assert command("heart_disease", "--other-seeds") == 3
     assert "verdict: expected holds, got does not hold" in capsys.readouterr().err
+
+
+def test_there_are_as_many_other_lists_of_seeds_as_one_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Disjoint ones; what is not the number of a list is refused before anything is looked at."""
+    lists = [runs.study_of("heart_disease", Size.QUICK, number) for number in range(3)]
+    seeds = [seed for study in lists if study is not None for seed in study.seeds]
+    assert len(set(seeds)) == len(seeds) == 3 * len(lists[0].seeds)
+
+    for wrong in ("0", "-1", "heart_disease"):
+        with pytest.raises(SystemExit) as ended:
+            main(["--other-seeds", wrong])
+        assert ended.value.code == 2
+    assert "'heart_disease' is not the number of a list, 1 or more" in capsys.readouterr().err
 
 
 def test_a_missing_reference_is_a_difference(
