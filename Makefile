@@ -44,10 +44,10 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP) ## measure: messages per second, cost of the ledger and of the simulator
-	$(BIN)/python -m pytest -m bench $(PYTEST_FLAGS) tests/bench
+	$(BIN)/python -m pytest -m bench -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/bench
 
 slow: $(STAMP) ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=0 $(PYTEST_FLAGS)
 
 soak: $(STAMP) ## 20,000 random fault schedules, n = 4 to 13 (15 to 30 minutes on two cores)
 	$(BIN)/wardchain soak --first 0 --count 20000 --jobs 0

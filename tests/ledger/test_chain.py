@@ -152,9 +152,11 @@ def test_a_killed_writer_leaves_a_file_that_opens(chain, path) -> None:
 
     writer = multiprocessing.get_context("fork").Process(target=write_and_die)
     writer.start()
-    writer.join()
+    writer.join(120)
+    code = writer.exitcode
+    writer.kill()
 
-    assert writer.exitcode == -signal.SIGKILL
+    assert code == -signal.SIGKILL
     assert path.stat().st_size > 1_000_000, "so much that SQLite had to write before the end"
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

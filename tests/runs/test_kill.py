@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import time
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,25 @@ def work(out: Path, fatal: int | None, count) -> None:
     os._exit(0)
 
 
+def ended(process: BaseProcess) -> int:
+    """The exit code of a process, which is given two minutes."""
+    process.join(120)
+    code = process.exitcode
+    process.kill()  # whoever waits for its children at the end would wait for this one
+    assert code is not None, "the run hangs"
+    return code
+
+
 def run(out: Path, *, fatal: int | None = None, after_s: float | None = None) -> tuple[int, int]:
     """Run, perhaps to death; returns how the process ended and how many file events there were."""
-    count = FORK.Value("i", 0)
+    # Without a lock, which a process that is killed while it holds it would keep for ever.
+    count = FORK.RawValue("i", 0)
     process = FORK.Process(target=work, args=(out, fatal, count))
     process.start()
     if after_s is not None:
         time.sleep(after_s)
         process.kill()
-    process.join(120)
-    assert process.exitcode is not None, "the run hangs"
-    return process.exitcode, count.value
+    return ended(process), count.value
 
 
 @pytest.fixture(scope="module")
