@@ -37,6 +37,9 @@ SettingOf = Callable[[Mapping[str, object]], Setting]
 
 _HISTORY = "privacy-history"
 
+SMALL_COHORT = 10
+"""Cohorts up to this size are told apart by nobody."""
+
 
 def make_client_app(setting_of: SettingOf) -> ClientApp:
     """A ClientApp that trains and evaluates with the hospital's own `Trainer`."""
@@ -51,7 +54,7 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
         content = RecordDict(
             {
                 "arrays": to_record(update.arrays),
-                "metrics": MetricRecord({"num-examples": update.examples}),
+                "metrics": MetricRecord({"num-examples": declared_size(update.examples)}),
             }
         )
         if update.spent is not None and trainer.plan is not None:
@@ -70,6 +73,17 @@ def make_client_app(setting_of: SettingOf) -> ClientApp:
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 
     return app
+
+
+def declared_size(records: int) -> int:
+    """The number of training records that a hospital declares as the weight of its update.
+
+    Weights go on the ledger for ever, and the exact size of a small cohort may point to a person:
+    one of up to ten records is declared as ten. (The sampling rate in a privacy claim still tells it
+    where batches are expected to be smaller than the cohort.) Source: the cell size suppression policy of the
+    Centers for Medicare & Medicaid Services, which publishes no count from 1 to 10.
+    """
+    return max(records, SMALL_COHORT)
 
 
 def make_server_app(setting_of: SettingOf) -> ServerApp:

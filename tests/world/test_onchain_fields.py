@@ -5,9 +5,11 @@ The list is closed on purpose: who puts a new field on the ledger adds it here, 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import cbor2
 import numpy as np
@@ -21,6 +23,7 @@ from simulation.federation.params import FederationParams
 from simulation.learning.params import DpSgdParams, LogisticParams, TrainingParams
 from simulation.ledger.genesis import Genesis
 from simulation.nodes.conduct import Conduct
+from simulation.nodes.params import NoLedger
 from simulation.records.load import load
 from simulation.records.params import BreastCancerParams, IidParams
 from simulation.runs.storage import chain_items
@@ -36,7 +39,7 @@ FIELDS = {
         "commitment": "salted digest",
         "base_root": "model digest",
         "nbytes": "size of a model",
-        "examples": "training records of a hospital: the weight that aggregation needs",
+        "examples": "training records of a hospital, ten where they are fewer: its weight",
         "dp": "privacy claim",
         "cid": "address of a sealed object, under hash_only",
     },
@@ -99,6 +102,39 @@ def chain(tmp_path_factory: pytest.TempPathFactory):
     updates = [model for conduct in watching.values() for model in conduct.updates]
     genesis = Genesis.decode((folder / "genesis.cbor").read_bytes())
     return task, list(chain_items(copy)), genesis, updates
+
+
+def weights_on(folder: Path) -> dict[int, int]:
+    """The weight in each hospital's commitments."""
+    copy = read_copy(folder / "ledger" / "coordinator.sqlite")
+    return {
+        item.transaction.transaction.sender: item.transaction.transaction.body["examples"]
+        for item in chain_items(copy)
+        if item.kind == "task.commit" and item.transaction is not None
+    }
+
+
+@pytest.mark.parametrize(("cap", "told"), [(9, 10), (13, 10), (14, 11)])
+def test_the_size_of_a_small_cohort_is_not_told(tmp_path: Path, cap: int, told: int) -> None:
+    """Never on the ledger: exact small cohort sizes. The plain federation weighs them alike."""
+    task = Experiment(
+        name="tiny",
+        hospitals=4,
+        data=BreastCancerParams(),
+        partition=IidParams(cap=cap),
+        model=LogisticParams(),
+        training=TrainingParams(learning_rate=0.1, batch_size=4),
+        federation=FederationParams(rounds=1),
+    )
+    records = load(task.data, task.partition, task.hospitals, Streams(1))
+    trained = {hospital: len(records[hospital].train_x) for hospital in range(task.hospitals)}
+    assert set(trained.values()) == {cap * 4 // 5}
+
+    made = simulate(task, 1, tmp_path)
+
+    assert weights_on(tmp_path) == dict.fromkeys(trained, told)
+    plain = simulate(dataclasses.replace(task, ledger=NoLedger()), 1)
+    assert model_root(made.arrays) == model_root(plain.arrays)
 
 
 def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
