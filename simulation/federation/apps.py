@@ -79,9 +79,9 @@ def declared_size(records: int) -> int:
     """The number of training records that a hospital declares as the weight of its update.
 
     Weights go on the ledger for ever, and the exact size of a small cohort may point to a person:
-    one of up to ten records is declared as ten. (The sampling rate in a privacy claim still tells it
-    where batches are expected to be smaller than the cohort.) Source: the cell size suppression policy of the
-    Centers for Medicare & Medicaid Services, which publishes no count from 1 to 10.
+    one of up to ten records is declared as ten. (The sampling rate in a privacy claim still tells
+    it where batches are expected to be smaller than the cohort.) Source: the cell size suppression
+    policy of the Centers for Medicare & Medicaid Services, which publishes no count from 1 to 10.
     """
     return max(records, SMALL_COHORT)
 

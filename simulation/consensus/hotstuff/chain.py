@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from simulation.base.ids import ReplicaId
 from simulation.consensus.hotstuff.blocks import GENESIS, Block, QuorumCert, extend_history
-from simulation.consensus.hotstuff.core import CLIENT_TIMER, Core
+from simulation.consensus.hotstuff.core import Core
 from simulation.consensus.hotstuff.messages import CommitProof
+from simulation.consensus.machine import CLIENT_TIMER
 from simulation.consensus.protocol import NULL_BATCH, Batch, Decide, RequestKey
 
 

@@ -1,13 +1,9 @@
-"""The state that all layers of a HotStuff replica share, and how they emit effects."""
+"""The state that all layers of a HotStuff replica share."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from simulation.base.digest import Digest
 from simulation.base.ids import ReplicaId
-from simulation.base.units import us_from_ms
-from simulation.consensus.clients import Batcher, ExactlyOnce
 from simulation.consensus.hotstuff.blocks import GENESIS, GENESIS_QC, Block, QuorumCert, TimeoutCert
 from simulation.consensus.hotstuff.messages import (
     CommitProof,
@@ -17,44 +13,24 @@ from simulation.consensus.hotstuff.messages import (
     Vote,
 )
 from simulation.consensus.hotstuff.params import MIN_REPLICAS, HotStuffParams, too_few
-from simulation.consensus.protocol import (
-    Broadcast,
-    CancelTimer,
-    Effect,
-    Report,
-    Request,
-    RequestKey,
-    Send,
-    SetTimer,
-    TimerKey,
-)
+from simulation.consensus.machine import Machine
+from simulation.consensus.protocol import Report, Request, RequestKey
 from simulation.consensus.quorum import byzantine_quorum
 from simulation.consensus.signing import Signer
 
 ROUND_TIMER = ("round",)
-CLIENT_TIMER = ("client",)
-BATCH_TIMER = ("batch",)
 FETCH_TIMER = ("fetch",)
 
-MAX_DOUBLINGS = 10
-"""Timeouts double at most so often."""
 
-
-class Core:
+class Core(Machine[HotStuffParams, HotStuffMessage]):
     """State of one replica; Algorithms 3 and 4 name its parts."""
 
     def __init__(self, replica: ReplicaId, n: int, params: HotStuffParams) -> None:
         if n < MIN_REPLICAS:
             raise ValueError(f"replicas: {too_few(n)}")
-        self.id = replica
-        self.n = n
-        self.params = params
+        super().__init__(replica, n, params)
         self.quorum = byzantine_quorum(n, params.quorum)
         self.signer = Signer(replica)
-        self.now_us = 0
-        self.out: list[Effect[Any]] = []
-        self.timers: set[TimerKey] = set()
-        """The timers that run."""
         self._start_chain()
         self._start_rounds()
         self._start_clients()
@@ -112,18 +88,10 @@ class Core:
         """Replicas caught with two proposals in one round."""
 
     def _start_clients(self) -> None:
-        self.done = ExactlyOnce()
         self.waiting: dict[RequestKey, Request] = {}
         """Known requests that are not executed yet, oldest first."""
-        self.own: dict[RequestKey, Request] = {}
-        """Requests of this replica's own client that are not executed yet."""
-        self.client_tries = 0
         self.pool_is_stale = False
         """Whether requests taken into blocks that were given up must be queued again."""
-        params = self.params
-        self.batcher = Batcher(
-            params.batch_max_requests, params.batch_max_bytes, us_from_ms(params.batch_max_age_ms)
-        )
 
     # ---- numbers --------------------------------------------------------------------------------
 
@@ -144,27 +112,6 @@ class Core:
     def block(self, digest: Digest) -> Block | None:
         """A block that is here, committed or not."""
         return self.fresh.get(digest) or self.kept.get(digest)
-
-    # ---- effects --------------------------------------------------------------------------------
-
-    def send(self, to: ReplicaId, message: HotStuffMessage) -> None:
-        """Send to one other replica."""
-        self.out.append(Send(to, message))
-
-    def broadcast(self, message: HotStuffMessage) -> None:
-        """Send to all other replicas."""
-        self.out.append(Broadcast(message))
-
-    def set_timer(self, timer: TimerKey, delay_us: int) -> None:
-        """Start or restart a timer."""
-        self.timers.add(timer)
-        self.out.append(SetTimer(timer, delay_us))
-
-    def cancel_timer(self, timer: TimerKey) -> None:
-        """Stop a timer if it runs."""
-        if timer in self.timers:
-            self.timers.discard(timer)
-            self.out.append(CancelTimer(timer))
 
     def report(self, what: str, detail: str = "") -> None:
         """Record something of note."""

@@ -18,28 +18,9 @@ from simulation.consensus.hotstuff.blocks import (
     new_view_statement,
     vote_statement,
 )
-from simulation.consensus.protocol import HEADER_BYTES, SIGNATURE_BYTES, Batch, Request
+from simulation.consensus.messages import RequestMessage
+from simulation.consensus.protocol import HEADER_BYTES, SIGNATURE_BYTES, Batch
 from simulation.consensus.signing import NOBODY, UNSIGNED, Signature, Signer, signer_of
-
-
-@dataclass(frozen=True, slots=True)
-class RequestMessage:
-    """A client's request on its way to all replicas: any of them may lead next."""
-
-    kind: ClassVar[str] = "request"
-    verifications = 1
-
-    request: Request
-
-    @property
-    def size_bytes(self) -> int:
-        """The request with its framing."""
-        return self.request.size_bytes
-
-    @property
-    def hashed_bytes(self) -> int:
-        """The payload: the client's signature is over its hash."""
-        return len(self.request.payload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from simulation.base.ids import ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.hotstuff.blocks import TimeoutCert
-from simulation.consensus.hotstuff.core import MAX_DOUBLINGS, ROUND_TIMER
+from simulation.consensus.hotstuff.core import ROUND_TIMER
 from simulation.consensus.hotstuff.messages import (
     NewView,
     Proposal,
@@ -19,6 +19,7 @@ from simulation.consensus.hotstuff.messages import (
     new_view,
 )
 from simulation.consensus.hotstuff.requests import Requests
+from simulation.consensus.machine import MAX_DOUBLINGS
 
 
 class Pacemaker(Requests):

@@ -8,12 +8,7 @@ from typing import Any, assert_never
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.clients import ExactlyOnce
-from simulation.consensus.hotstuff.core import (
-    BATCH_TIMER,
-    CLIENT_TIMER,
-    FETCH_TIMER,
-    ROUND_TIMER,
-)
+from simulation.consensus.hotstuff.core import FETCH_TIMER, ROUND_TIMER
 from simulation.consensus.hotstuff.messages import (
     Blocks,
     CommitProof,
@@ -22,20 +17,19 @@ from simulation.consensus.hotstuff.messages import (
     HotStuffMessage,
     NewView,
     Proposal,
-    RequestMessage,
     State,
     Sync,
     Vote,
 )
 from simulation.consensus.hotstuff.pacemaker import Pacemaker
 from simulation.consensus.hotstuff.params import HotStuffParams
+from simulation.consensus.machine import BATCH_TIMER, CLIENT_TIMER
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.protocol import (
     Effect,
     Executed,
-    Input,
     Loaded,
     Propose,
-    Receive,
     Restarted,
     TimerFired,
     TimerKey,
@@ -70,29 +64,11 @@ class HotStuffReplica(Pacemaker):
 
     # ---- inputs ---------------------------------------------------------------------------------
 
-    def step(self, event: Input[HotStuffMessage], now_us: int) -> Sequence[Effect[HotStuffMessage]]:
-        """Take one input; see `simulation.consensus.protocol.Replica`."""
-        if isinstance(event, Receive):
-            return self.receive(event.sender, event.message, now_us)
-        self.now_us = now_us
-        self.out = []
-        match event:
-            case Propose(request):
-                self.on_propose(request)
-            case TimerFired(timer):
-                if timer in self.timers:
-                    self.timers.discard(timer)
-                    self._on_timer(timer)
-            case Loaded(first, batches, token):
-                self.on_loaded(first, batches, token)
-            case Restarted():
-                self.on_restarted()
-            case Executed():
-                return self.out
-            case _:
-                assert_never(event)
-        self._go_on()
-        return self.out
+    def take(self, event: Propose | TimerFired | Executed | Loaded | Restarted) -> None:
+        """Dispatch an input that is no message; what has been executed changes nothing."""
+        if not isinstance(event, Executed):
+            super().take(event)
+            self._go_on()
 
     def receive(
         self, sender: NodeId, message: HotStuffMessage, now_us: int
@@ -150,7 +126,8 @@ class HotStuffReplica(Pacemaker):
             case _:
                 assert_never(message)
 
-    def _on_timer(self, timer: TimerKey) -> None:
+    def on_timer(self, timer: TimerKey) -> None:
+        """Whatever waited for this moment goes on."""
         if timer == ROUND_TIMER:
             self.on_round_timer()
         elif timer == CLIENT_TIMER:

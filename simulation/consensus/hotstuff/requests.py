@@ -5,9 +5,10 @@ from __future__ import annotations
 from simulation.base.ids import ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.hotstuff.blocks import Block, QuorumCert
-from simulation.consensus.hotstuff.core import BATCH_TIMER, CLIENT_TIMER, MAX_DOUBLINGS
-from simulation.consensus.hotstuff.messages import Proposal, RequestMessage, Vote, proposal, vote
+from simulation.consensus.hotstuff.messages import Proposal, Vote, proposal, vote
 from simulation.consensus.hotstuff.transfer import Transfer
+from simulation.consensus.machine import BATCH_TIMER
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.protocol import NULL_BATCH, Request, is_request_well_formed
 
 
@@ -18,15 +19,11 @@ class Requests(Transfer):
 
     def on_propose(self, request: Request) -> None:
         """The replica's own hospital wants a request ordered: tell all, any may lead next."""
-        key = request.key
-        if not is_request_well_formed(request) or key in self.done or key in self.own:
+        if not self.take_own(request):
             return
-        self.own[key] = request
         self.on_request(request)
         self.broadcast(RequestMessage(request))
-        if CLIENT_TIMER not in self.timers:
-            self.client_tries = 0
-            self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
+        self.await_result(self.params.client_retry_ms)
 
     def on_request(self, request: Request) -> None:
         """Remember a request until it is executed."""
@@ -37,13 +34,7 @@ class Requests(Transfer):
 
     def on_client_timer(self) -> None:
         """No result in time: send the own requests to all again."""
-        if not self.own:
-            return
-        for request in self.own.values():
-            self.broadcast(RequestMessage(request))
-        self.client_tries = min(self.client_tries + 1, MAX_DOUBLINGS)
-        delay_us = us_from_ms(self.params.client_retry_ms) << self.client_tries
-        self.set_timer(CLIENT_TIMER, delay_us)
+        self.ask_all(self.params.client_retry_ms)
 
     # ---- as a leader ----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.hotstuff.blocks import Block, QuorumCert, extend_history, signers_of
 from simulation.consensus.hotstuff.chain import Chain
-from simulation.consensus.hotstuff.core import FETCH_TIMER, MAX_DOUBLINGS
+from simulation.consensus.hotstuff.core import FETCH_TIMER
 from simulation.consensus.hotstuff.messages import (
     Blocks,
     CommitProof,
@@ -20,6 +20,7 @@ from simulation.consensus.hotstuff.messages import (
     FetchState,
     State,
 )
+from simulation.consensus.machine import MAX_DOUBLINGS
 from simulation.consensus.protocol import Batch, Load, TimerKey, is_well_formed
 
 

@@ -1,29 +1,21 @@
-"""The state that all layers of a PBFT replica share, and how they emit effects."""
+"""The state that all layers of a PBFT replica share."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.ids import ReplicaId
-from simulation.base.units import us_from_ms
-from simulation.consensus.clients import Batcher, ExactlyOnce
+from simulation.consensus.machine import Machine
 from simulation.consensus.pbft.log import Instance
 from simulation.consensus.pbft.messages import Checkpoint, Commit, PbftMessage, PreparedProof
 from simulation.consensus.pbft.params import MIN_REPLICAS, PbftParams, too_few
 from simulation.consensus.protocol import (
     Batch,
-    Broadcast,
-    CancelTimer,
     Decide,
-    Effect,
     Report,
     Request,
     RequestKey,
-    Send,
-    SetTimer,
-    TimerKey,
 )
 from simulation.consensus.quorum import Quorum, byzantine_quorum
 from simulation.consensus.signing import Signer
@@ -32,18 +24,15 @@ GENESIS_HISTORY: Digest = bytes(DIGEST_BYTES)
 """The history before the first decision."""
 
 
-class Core:
+class Core(Machine[PbftParams, PbftMessage]):
     """State of one replica; §4.2 to §4.4 name its parts."""
 
     def __init__(self, replica: ReplicaId, n: int, params: PbftParams) -> None:
         if n < MIN_REPLICAS:
             raise ValueError(f"replicas: {too_few(n)}")
-        self.id = replica
-        self.n = n
-        self.params = params
+        super().__init__(replica, n, params)
         self.quorum: Quorum = byzantine_quorum(n, params.quorum)
         self.signer = Signer(replica)
-        self.now_us = 0
         self.view = 0
         self.active = True
         """Whether the replica takes part in its view; False while it changes views (§4.4)."""
@@ -75,19 +64,10 @@ class Core:
         """Two signed messages that contradict each other, for each replica caught with any."""
         self.settled_view = 0
         """The last view in which something was executed: timeouts double from there (§4.5.2)."""
-        self.done = ExactlyOnce()
         self.waiting: dict[RequestKey, Request] = {}
         """Known requests that are not executed yet, oldest first: what the timer of §4.4 is for."""
         self.assigned: set[RequestKey] = set()
         """Requests in batches that the primary has proposed in this view and not yet decided."""
-        self.batcher = Batcher(
-            params.batch_max_requests, params.batch_max_bytes, us_from_ms(params.batch_max_age_ms)
-        )
-        self.out: list[Effect[Any]] = []
-        self.own: dict[RequestKey, Request] = {}
-        """Requests of this replica's own client that are not executed yet."""
-        self.timers: set[TimerKey] = set()
-        """The timers that run."""
         self._quorum_size = self.quorum.size
 
     @property
@@ -99,29 +79,6 @@ class Core:
     def leader(self) -> ReplicaId:
         """The primary of this replica's view: p = v mod n (§4)."""
         return self.view % self.n
-
-    def emit(self, effect: Effect[Any]) -> None:
-        """Add an effect to those that the current input returns."""
-        self.out.append(effect)
-
-    def send(self, to: ReplicaId, message: PbftMessage) -> None:
-        """Send to one other replica."""
-        self.out.append(Send(to, message))
-
-    def broadcast(self, message: PbftMessage) -> None:
-        """Send to all other replicas."""
-        self.out.append(Broadcast(message))
-
-    def set_timer(self, timer: TimerKey, delay_us: int) -> None:
-        """Start or restart a timer."""
-        self.timers.add(timer)
-        self.out.append(SetTimer(timer, delay_us))
-
-    def cancel_timer(self, timer: TimerKey) -> None:
-        """Stop a timer if it runs."""
-        if timer in self.timers:
-            self.timers.discard(timer)
-            self.out.append(CancelTimer(timer))
 
     def accuse(self, culprit: ReplicaId, one: PbftMessage, other: PbftMessage, seq: int) -> None:
         """Keep two contradicting signed messages as evidence; report the first pair of each."""

@@ -12,36 +12,16 @@ from typing import ClassVar, Union
 
 from simulation.base.digest import DIGEST_BYTES, Digest
 from simulation.base.ids import ReplicaId
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.protocol import (
     HEADER_BYTES,
     SIGNATURE_BYTES,
     Batch,
-    Request,
     is_well_formed,
 )
 from simulation.consensus.signing import NOBODY, UNSIGNED, Signature, Signer, signer_of
 
 VOTE_BYTES = HEADER_BYTES + DIGEST_BYTES + SIGNATURE_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class RequestMessage:
-    """A client's request on its way to the primary, or to all when retransmitted (§4.1)."""
-
-    kind: ClassVar[str] = "request"
-    verifications = 1
-
-    request: Request
-
-    @property
-    def size_bytes(self) -> int:
-        """The request with its framing."""
-        return self.request.size_bytes
-
-    @property
-    def hashed_bytes(self) -> int:
-        """The payload: the client's signature is over its hash."""
-        return len(self.request.payload)
 
 
 @dataclass(frozen=True, slots=True)

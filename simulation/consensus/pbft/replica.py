@@ -10,6 +10,8 @@ from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.clients import ExactlyOnce
+from simulation.consensus.machine import BATCH_TIMER, CLIENT_TIMER
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.pbft.checkpoint import KEPT_PER_SENDER
 from simulation.consensus.pbft.log import Instance
 from simulation.consensus.pbft.messages import (
@@ -24,19 +26,13 @@ from simulation.consensus.pbft.messages import (
     Prepare,
     PreparedProof,
     PrePrepare,
-    RequestMessage,
     StableCheckpoint,
     State,
     Status,
     ViewChange,
 )
 from simulation.consensus.pbft.params import PbftParams
-from simulation.consensus.pbft.requests import (
-    BATCH_TIMER,
-    CLIENT_TIMER,
-    REQUEST_TIMER,
-    RETRY_TIMER,
-)
+from simulation.consensus.pbft.requests import REQUEST_TIMER, RETRY_TIMER
 from simulation.consensus.pbft.retransmit import HEARTBEAT_TIMER, Retransmission
 from simulation.consensus.pbft.transfer import FETCH_TIMER
 from simulation.consensus.pbft.view_change import VIEW_TIMER
@@ -47,7 +43,6 @@ from simulation.consensus.protocol import (
     Input,
     Loaded,
     Propose,
-    Receive,
     Restarted,
     TimerFired,
     TimerKey,
@@ -99,29 +94,14 @@ class PbftReplica(Retransmission):
 
     def step(self, event: Input[PbftMessage], now_us: int) -> Sequence[Effect[PbftMessage]]:
         """Take one input; see `simulation.consensus.protocol.Replica`."""
-        if isinstance(event, Receive):
-            return self.receive(event.sender, event.message, now_us)
-        self.now_us = now_us
-        self.out = []
+        return super().step(event, now_us) or _NOTHING
+
+    def take(self, event: Propose | TimerFired | Executed | Loaded | Restarted) -> None:
+        """Dispatch an input that is no message, then look again at what was too early for it."""
         before = (self.low, self.view, self.active)
-        match event:
-            case Propose(request):
-                self.on_propose(request)
-            case TimerFired(timer):
-                if timer in self.timers:
-                    self.timers.discard(timer)
-                    self._on_timer(timer)
-            case Executed(seq, state_digest):
-                self.on_executed(seq, state_digest)
-            case Loaded(first, batches, token):
-                self.on_loaded(first, batches, token)
-            case Restarted():
-                self.on_restarted()
-            case _:
-                assert_never(event)
+        super().take(event)
         if before != (self.low, self.view, self.active):
             self._replay_early()
-        return self.out or _NOTHING
 
     def receive(self, sender: NodeId, message: PbftMessage, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message without an input object around it; see `FastReplica`."""
@@ -208,7 +188,8 @@ class PbftReplica(Retransmission):
             case _:
                 assert_never(message)
 
-    def _on_timer(self, timer: TimerKey) -> None:
+    def on_timer(self, timer: TimerKey) -> None:
+        """Whatever waited for this moment goes on."""
         if timer == BATCH_TIMER:
             self.propose_batches()
         elif timer == REQUEST_TIMER:

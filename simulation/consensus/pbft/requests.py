@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
+from simulation.consensus.machine import CLIENT_TIMER, MAX_DOUBLINGS
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.pbft.core import Core
-from simulation.consensus.pbft.messages import RequestMessage, pre_prepare
+from simulation.consensus.pbft.messages import pre_prepare
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.protocol import Request, RequestKey, is_request_well_formed
 
-BATCH_TIMER = ("batch",)
 REQUEST_TIMER = ("request",)
-CLIENT_TIMER = ("client",)
 RETRY_TIMER = ("retry",)
-
-MAX_DOUBLINGS = 10
-"""Timeouts double at most so often: a bound, so that no attack inflates them without end."""
 
 
 class Requests(Core):
@@ -23,7 +20,6 @@ class Requests(Core):
 
     _timed: RequestKey | None = None
     """The request that the timer of §4.4 runs for."""
-    _client_tries = 0
 
     def __init__(self, replica: ReplicaId, n: int, params: PbftParams) -> None:
         super().__init__(replica, n, params)
@@ -32,13 +28,9 @@ class Requests(Core):
 
     def on_propose(self, request: Request) -> None:
         """§4.1: the client (here the replica's own hospital) sends its request to the primary."""
-        key = request.key
-        if not is_request_well_formed(request) or key in self.done or key in self.own:
+        if not self.take_own(request):
             return
-        self.own[key] = request
-        if CLIENT_TIMER not in self.timers:
-            self._client_tries = 0
-            self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
+        self.await_result(self.params.client_retry_ms)
         self._accept_request(request)
         if self.leader != self.id:
             self.send(self.leader, RequestMessage(request))
@@ -50,13 +42,7 @@ class Requests(Core):
 
     def on_client_timer(self) -> None:
         """§4.1: no result in time: the client sends its requests to all replicas."""
-        if not self.own:
-            return
-        for request in self.own.values():
-            self.broadcast(RequestMessage(request))
-        self._client_tries = min(self._client_tries + 1, MAX_DOUBLINGS)
-        delay_us = us_from_ms(self.params.client_retry_ms) << self._client_tries
-        self.set_timer(CLIENT_TIMER, delay_us)
+        self.ask_all(self.params.client_retry_ms)
 
     def resend_own(self) -> None:
         """Send the own client's requests to the primary of the new view."""
@@ -81,14 +67,7 @@ class Requests(Core):
 
     def propose_batches(self) -> None:
         """Close and propose every batch that is due while the pipeline has room."""
-        while self.can_propose():
-            due_us = self.batcher.due_in_us(self.now_us)
-            if due_us is None:
-                return
-            if due_us > 0:
-                if BATCH_TIMER not in self.timers:
-                    self.set_timer(BATCH_TIMER, due_us)
-                return
+        while self.can_propose() and self.is_batch_due():
             self._propose_one()
 
     def can_propose(self) -> bool:

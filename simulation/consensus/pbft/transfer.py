@@ -8,6 +8,7 @@ each with its commit certificate (§4.2). Nothing is executed before it is check
 from __future__ import annotations
 
 from simulation.base.ids import NodeId, ReplicaId
+from simulation.consensus.machine import MAX_DOUBLINGS
 from simulation.consensus.pbft.checkpoint import Checkpoints
 from simulation.consensus.pbft.core import extend_history
 from simulation.consensus.pbft.messages import (
@@ -17,7 +18,6 @@ from simulation.consensus.pbft.messages import (
     StableCheckpoint,
     State,
 )
-from simulation.consensus.pbft.requests import MAX_DOUBLINGS
 from simulation.consensus.protocol import Batch, Load, TimerKey, is_well_formed
 
 FETCH_TIMER = ("fetch",)
@@ -102,7 +102,7 @@ class Transfer(Checkpoints):
         """Another replica wants decided batches: read them from the journal."""
         last = min(message.last, self.executed, message.first + self.params.transfer_batches - 1)
         if 0 < message.first <= last:
-            self.emit(Load(message.first, last, ("state", sender)))
+            self.out.append(Load(message.first, last, ("state", sender)))
 
     def on_loaded(self, first: int, batches: tuple[Batch, ...], token: TimerKey) -> None:
         """The journal has answered: pass it on to who asked."""

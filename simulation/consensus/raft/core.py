@@ -1,24 +1,14 @@
-"""The state that all layers of a Raft replica share (Figure 2), and how they emit effects."""
+"""The state that all layers of a Raft replica share (Figure 2)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from simulation.base.ids import ReplicaId
 from simulation.base.units import us_from_ms
-from simulation.consensus.clients import Batcher, ExactlyOnce
 from simulation.consensus.draw import Draw
-from simulation.consensus.protocol import (
-    CancelTimer,
-    Decide,
-    Effect,
-    Report,
-    Request,
-    RequestKey,
-    Send,
-    SetTimer,
-    TimerKey,
-)
+from simulation.consensus.machine import CLIENT_TIMER, MAX_DOUBLINGS, Machine
+from simulation.consensus.protocol import Decide, Report, RequestKey
 from simulation.consensus.quorum import majority
 from simulation.consensus.raft.log import Log
 from simulation.consensus.raft.messages import AppendEntries, RaftMessage
@@ -26,30 +16,22 @@ from simulation.consensus.raft.params import RaftParams, too_few
 
 ELECTION_TIMER = ("election",)
 HEARTBEAT_TIMER = ("heartbeat",)
-BATCH_TIMER = ("batch",)
-CLIENT_TIMER = ("client",)
 
 FIRST_LEADER: ReplicaId = 0
 """Who leads term 0, before any election."""
 
-MAX_DOUBLINGS = 10
-"""The election timeout doubles at most so often."""
-
 Role = Literal["follower", "candidate", "leader"]
 
 
-class Core:
+class Core(Machine[RaftParams, RaftMessage]):
     """State of one replica; Figure 2 names its parts."""
 
     def __init__(self, replica: ReplicaId, n: int, params: RaftParams) -> None:
         if n < 1:
             raise ValueError(f"replicas: {too_few(n)}")
-        self.id = replica
-        self.n = n
-        self.params = params
+        super().__init__(replica, n, params)
         self.majority = majority(n, 0)
         self.peers = tuple(i for i in range(n) if i != replica)
-        self.now_us = 0
         self.term = 0
         """currentTerm."""
         self.voted_for: ReplicaId | None = None
@@ -72,18 +54,9 @@ class Core:
         """Whether the current term's leader has found where its log and this one match."""
         self.early: dict[int, AppendEntries] = {}
         """AppendEntries of this term that overtook what they follow, by ``prev_index``."""
-        self.done = ExactlyOnce()
-        self.own: dict[RequestKey, Request] = {}
-        """Requests of this replica's own client that are not executed yet."""
         self.assigned: set[RequestKey] = set()
         """At the leader: requests in its log above the commit index."""
-        self.batcher = Batcher(
-            params.batch_max_requests, params.batch_max_bytes, us_from_ms(params.batch_max_age_ms)
-        )
         self.meet_followers()
-        self.timers: set[TimerKey] = set()
-        """The timers that run."""
-        self.out: list[Effect[Any]] = []
 
     def meet_followers(self) -> None:
         """Forget what is known of each follower: a new leader starts afresh (Figure 2)."""
@@ -101,23 +74,6 @@ class Core:
         """When something was last sent to each follower."""
         self.probed: list[tuple[int, int]] = [(0, 0)] * self.n
         """For each follower, from where entries were last sent again on its word, and when."""
-
-    # ---- effects --------------------------------------------------------------------------------
-
-    def send(self, to: ReplicaId, message: RaftMessage) -> None:
-        """Send to one other replica."""
-        self.out.append(Send(to, message))
-
-    def set_timer(self, timer: TimerKey, delay_us: int) -> None:
-        """Start or restart a timer."""
-        self.timers.add(timer)
-        self.out.append(SetTimer(timer, delay_us))
-
-    def cancel_timer(self, timer: TimerKey) -> None:
-        """Stop a timer if it runs."""
-        if timer in self.timers:
-            self.timers.discard(timer)
-            self.out.append(CancelTimer(timer))
 
     def report(self, what: str, detail: str = "") -> None:
         """Record something of note."""

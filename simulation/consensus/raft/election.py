@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from simulation.base.ids import NodeId, ReplicaId
-from simulation.consensus.protocol import Batch, Broadcast
-from simulation.consensus.raft.core import BATCH_TIMER, ELECTION_TIMER, HEARTBEAT_TIMER
+from simulation.consensus.machine import BATCH_TIMER
+from simulation.consensus.protocol import Batch
+from simulation.consensus.raft.core import ELECTION_TIMER, HEARTBEAT_TIMER
 from simulation.consensus.raft.messages import AppendEntries, RequestVote, Vote
 from simulation.consensus.raft.requests import Requests
 
@@ -20,7 +21,7 @@ class Election(Requests):
         self._enter_term(self.term + 1)
         self.role, self.voted_for, self.votes = "candidate", self.id, {self.id}
         self.report("view-change", f"candidate in term {self.term}")
-        self.out.append(Broadcast(RequestVote(self.term, self.log.last, self.log.last_term)))
+        self.broadcast(RequestVote(self.term, self.log.last, self.log.last_term))
         self.watch(restart=True)
         self._count_votes()
 

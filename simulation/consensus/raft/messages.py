@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Union
 
-from simulation.consensus.protocol import HEADER_BYTES, Batch, Request, is_well_formed
+from simulation.consensus.messages import RequestMessage
+from simulation.consensus.protocol import HEADER_BYTES, Batch, is_well_formed
 
 _MAX = 2**62
 _NUMBER_BYTES = 8
@@ -17,26 +18,6 @@ _NUMBER_BYTES = 8
 
 def _fit(*numbers: int) -> bool:
     return all(0 <= number < _MAX for number in numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestMessage:
-    """A client's request on its way to the leader (§5.1, §8)."""
-
-    kind: ClassVar[str] = "request"
-    verifications = 1
-
-    request: Request
-
-    @property
-    def size_bytes(self) -> int:
-        """The request with its framing."""
-        return self.request.size_bytes
-
-    @property
-    def hashed_bytes(self) -> int:
-        """The payload: the client's signature is over its hash."""
-        return len(self.request.payload)
 
 
 @dataclass(frozen=True, slots=True)

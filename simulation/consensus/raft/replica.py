@@ -9,31 +9,16 @@ from typing import Any, assert_never
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.clients import ExactlyOnce
-from simulation.consensus.protocol import (
-    Broadcast,
-    Effect,
-    Executed,
-    Input,
-    Loaded,
-    Propose,
-    Receive,
-    Restarted,
-    TimerFired,
-    TimerKey,
-)
-from simulation.consensus.raft.core import (
-    BATCH_TIMER,
-    CLIENT_TIMER,
-    ELECTION_TIMER,
-    HEARTBEAT_TIMER,
-)
+from simulation.consensus.machine import BATCH_TIMER, CLIENT_TIMER
+from simulation.consensus.messages import RequestMessage
+from simulation.consensus.protocol import Effect, TimerKey
+from simulation.consensus.raft.core import ELECTION_TIMER, HEARTBEAT_TIMER
 from simulation.consensus.raft.election import Election
 from simulation.consensus.raft.log import Log
 from simulation.consensus.raft.messages import (
     AppendEntries,
     AppendReply,
     RaftMessage,
-    RequestMessage,
     RequestVote,
     Vote,
 )
@@ -56,29 +41,6 @@ class RaftReplica(Election):
     """The whole protocol. Pure: the same inputs give the same effects."""
 
     # ---- inputs ---------------------------------------------------------------------------------
-
-    def step(self, event: Input[RaftMessage], now_us: int) -> Sequence[Effect[RaftMessage]]:
-        """Take one input; see `simulation.consensus.protocol.Replica`."""
-        if isinstance(event, Receive):
-            return self.receive(event.sender, event.message, now_us)
-        self.now_us = now_us
-        self.out = []
-        match event:
-            case Propose(request):
-                self.on_propose(request)
-            case TimerFired(timer):
-                if timer in self.timers:
-                    self.timers.discard(timer)
-                    self._on_timer(timer)
-            case Loaded(first, batches, token):
-                self.on_loaded(first, batches, token)
-            case Restarted():
-                self.on_restarted()
-            case Executed():
-                pass
-            case _:
-                assert_never(event)
-        return self.out
 
     def receive(self, sender: NodeId, message: RaftMessage, now_us: int) -> Sequence[Effect[Any]]:
         """Take one message without an input object around it; see `FastReplica`."""
@@ -107,7 +69,8 @@ class RaftReplica(Election):
             case _:
                 assert_never(message)
 
-    def _on_timer(self, timer: TimerKey) -> None:
+    def on_timer(self, timer: TimerKey) -> None:
+        """Whatever waited for this moment goes on."""
         if timer == BATCH_TIMER:
             self.propose_batches()
         elif timer == HEARTBEAT_TIMER:
@@ -154,7 +117,7 @@ class RaftReplica(Election):
         self.early.clear()
         if self.n > 1:
             lacks = AppendReply(self.term, False, self.log.last, self.commit)
-            self.out.append(Broadcast(lacks))
+            self.broadcast(lacks)
         self.watch(restart=True)
 
 

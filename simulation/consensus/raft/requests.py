@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from simulation.base.ids import NodeId
 from simulation.base.units import us_from_ms
+from simulation.consensus.machine import CLIENT_TIMER
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.protocol import Request, is_request_well_formed
-from simulation.consensus.raft.core import BATCH_TIMER, CLIENT_TIMER
-from simulation.consensus.raft.messages import RequestMessage
 from simulation.consensus.raft.replication import Replication
 
 
@@ -15,12 +15,9 @@ class Requests(Replication):
 
     def on_propose(self, request: Request) -> None:
         """The replica's own hospital wants a request ordered."""
-        key = request.key
-        if not is_request_well_formed(request) or key in self.done or key in self.own:
+        if not self.take_own(request):
             return
-        self.own[key] = request
-        if CLIENT_TIMER not in self.timers:
-            self.set_timer(CLIENT_TIMER, us_from_ms(self.params.client_retry_ms))
+        self.await_result(self.params.client_retry_ms)
         if self.role == "leader":
             self._queue(request)
         elif self.has_leader:
@@ -66,14 +63,11 @@ class Requests(Replication):
 
     def propose_batches(self) -> None:
         """Append every batch that is due to the log while the pipeline has room."""
-        while self.role == "leader" and self.log.last - self.commit < self.params.pipeline:
-            due_us = self.batcher.due_in_us(self.now_us)
-            if due_us is None:
-                return
-            if due_us > 0:
-                if BATCH_TIMER not in self.timers:
-                    self.set_timer(BATCH_TIMER, due_us)
-                return
+        while (
+            self.role == "leader"
+            and self.log.last - self.commit < self.params.pipeline
+            and self.is_batch_due()
+        ):
             batch = self.batcher.take(self.now_us, self.term, self.id)
             self.assigned |= batch.keys
             self.append_own(batch)

@@ -5,33 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Union
 
+from simulation.consensus.messages import RequestMessage
 from simulation.consensus.protocol import (
     HEADER_BYTES,
     SIGNATURE_BYTES,
     Batch,
-    Request,
     is_well_formed,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RequestMessage:
-    """A replica asks the orderer to order a request."""
-
-    kind: ClassVar[str] = "request"
-    verifications = 1
-
-    request: Request
-
-    @property
-    def size_bytes(self) -> int:
-        """The request with its framing."""
-        return self.request.size_bytes
-
-    @property
-    def hashed_bytes(self) -> int:
-        """The payload: the client's signature is over its hash."""
-        return len(self.request.payload)
 
 
 @dataclass(frozen=True, slots=True)
