@@ -23,7 +23,7 @@ from simulation.nodes.conduct import Conduct, CoordinatorConduct
 from simulation.trace.events import Attacked
 
 if TYPE_CHECKING:
-    from simulation.nodes.ledger_service import Record
+    from simulation.nodes.instance import Record
     from simulation.nodes.node import Node
 
 LEDGERS = ("none", "hash_only", "commit_reveal")

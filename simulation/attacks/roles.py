@@ -16,7 +16,7 @@ from simulation.learning import tampering
 from simulation.learning.tampering import Tampering
 from simulation.nodes import conduct
 from simulation.nodes.conduct import Conduct, CoordinatorConduct
-from simulation.nodes.ledger_service import Record
+from simulation.nodes.instance import Record
 from simulation.nodes.node import Node
 
 

@@ -26,7 +26,9 @@ from simulation.nodes.conduct import HONEST_COORDINATOR, CoordinatorConduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.delegate import Schedule
 from simulation.nodes.exchange import Assignment, Exchange, Exchanges, Process
-from simulation.nodes.ledger_service import Executed, LedgerService, Record
+from simulation.nodes.instance import Record
+from simulation.nodes.ledger_client import Executed
+from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Reply, SealedUpdate
 from simulation.nodes.node import Node
 from simulation.nodes.shelf import Shelf

@@ -19,7 +19,8 @@ from simulation.contracts.members import REVOKED, key_of, possession, role_of
 from simulation.contracts.rounds import status
 from simulation.ledger.copy import LedgerCopy
 from simulation.nodes.changes import MembershipChange, in_order
-from simulation.nodes.ledger_service import Executed, LedgerService
+from simulation.nodes.ledger_client import Executed
+from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.roles import is_former
 
 Process = Generator[simpy.Event, Any, None]

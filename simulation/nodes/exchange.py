@@ -13,7 +13,7 @@ import simpy
 
 from simulation.base.ids import NodeId
 from simulation.nodes.courier import Courier
-from simulation.nodes.ledger_service import Record
+from simulation.nodes.instance import Record
 from simulation.nodes.messages import Order, Reply, SealedUpdate, is_training
 from simulation.nodes.node import Node
 from simulation.nodes.update_check import Verdict

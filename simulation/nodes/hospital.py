@@ -29,7 +29,9 @@ from simulation.contracts.rounds import OPEN, read_round, round_status
 from simulation.nodes.availability import Availability
 from simulation.nodes.conduct import HONEST, Conduct
 from simulation.nodes.courier import Courier
-from simulation.nodes.ledger_service import Executed, LedgerService, Record
+from simulation.nodes.instance import Record
+from simulation.nodes.ledger_client import Executed
+from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import (
     Learner,
     Order,

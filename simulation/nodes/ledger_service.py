@@ -1,74 +1,34 @@
-"""One node's view of the ledger: it executes, attests, follows, submits and waits.
+"""One node's part in keeping the ledger: it executes, attests and follows.
 
 A *replica* executes what its consensus core decides, signs the new header and collects the others'
 signatures into a certificate. A *follower* (the coordinator, and hospitals outside the replica set)
 receives certified blocks from f + 1 replicas, so that at least one feeder is honest, and executes
 them again. Either way everything that the node believes comes from its own copy; which of the two
-it is, too (`simulation.nodes.roles`).
+it is, too (`simulation.nodes.roles`). What a node asks the ledger for is in
+`simulation.nodes.ledger_client`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import simpy
+from collections.abc import Callable
 
 from simulation.base.digest import Digest, Tag, short, tagged_hash
-from simulation.base.encoding import Value
 from simulation.base.ids import NodeId
 from simulation.base.keys import SigningKey
-from simulation.base.units import US_PER_S, format_us
 from simulation.consensus.protocol import Decide, Request
-from simulation.contracts.members import key_of
 from simulation.ledger.block import Attestation, Certificate
 from simulation.ledger.copy import LedgerCopy, LedgerFault
-from simulation.ledger.signatures import is_signature
 from simulation.nodes.instance import Record
+from simulation.nodes.ledger_client import LedgerClient
 from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Attest, PushBlock, Submit
 from simulation.nodes.node import Node
-from simulation.nodes.outbox import Outbox, request_of
+from simulation.nodes.outbox import request_of
 from simulation.nodes.roles import Casting, Roles
-from simulation.trace.events import (
-    BlockAppended,
-    BlockCertified,
-    Reported,
-    TransactionExecuted,
-    TransactionSubmitted,
-)
-
-Waiting = Generator[simpy.Event, Any, Any]
-
-RETRY_US = 4 * US_PER_S
-"""When a request that is not executed is submitted again, in a network that loses messages."""
-PATIENCE_US = 900 * US_PER_S
-"""How long the ledger may stand still under somebody's request before the run is given up: far more
-than all doublings of a view change's timers together."""
+from simulation.trace.events import BlockAppended, BlockCertified, Reported
 
 
-class Standstill(RuntimeError):
-    """The ledger has not moved for so long that it never will."""
-
-    def __init__(self, node: NodeId, kind: str, t_us: int) -> None:
-        super().__init__(
-            f"node {node} waits for its {kind}, and its ledger has not grown for "
-            f"{format_us(PATIENCE_US)}"
-        )
-        self.t_us = t_us
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What became of a submitted transaction on the submitter's own copy."""
-
-    height: int
-    accepted: bool
-    code: str
-
-
-class LedgerService:
+class LedgerService(LedgerClient):
     """The ledger as one node sees it.
 
     Args:
@@ -89,12 +49,8 @@ class LedgerService:
         record: Record,
         casting: Casting,
     ) -> None:
-        self.node = node
-        self.copy = copy
-        self.outbox = Outbox(node.id, lambda: self.copy, key, expiry_blocks)
-        self.on_request: Callable[[Request], None] = _ignore
-        """Called with every request that this node submits, before anybody else sees it."""
-        self.order: Callable[[Request], None] = _ignore
+        super().__init__(node, copy, key, expiry_blocks, record)
+        self.order: Callable[[Request], None] = _nothing
         """Hands a request to the own consensus core."""
         self.on_epoch: Callable[[], None] = _nothing
         """Called when the own copy has reached a new epoch."""
@@ -106,12 +62,8 @@ class LedgerService:
         """Reads the copy again from its store, after a loss of memory."""
         self.stir: Callable[[], None] = _nothing
         """Has the replica's core ask the others what it has missed."""
-        self.gives_up = False
-        """Whether this node's request ends the run when the ledger does not move any more."""
         self._sync: LedgerSync | None = None
         self._forgotten = False
-        self._record = record
-        self._waiting: list[tuple[Callable[[], bool], simpy.Event]] = []
         self._early: dict[int, list[tuple[NodeId, PushBlock]]] = {}
         self.casting = casting
         self._roles: list[Roles] = [casting.of(copy)]
@@ -140,6 +92,18 @@ class LedgerService:
         else:
             self.node.broadcast(self.roles.feeders, Submit(request))
 
+    def repeat(self, request: Request) -> None:
+        """§4.1: a request without a result in time goes to all replicas."""
+        if self.votes:
+            self.order(request)
+        else:
+            self.node.broadcast(self.roles.voters, Submit(request))
+
+    @property
+    def misses(self) -> bool:
+        """Whether messages of this node may get lost."""
+        return self._sync is not None
+
     @property
     def settled_epoch(self) -> int:
         """The newest epoch whose beginning is certified on the own copy."""
@@ -159,7 +123,7 @@ class LedgerService:
             request = request_of(signed)
             if anew:
                 self.on_request(request)
-            self._repeat(request)
+            self.repeat(request)
 
     def _step_back(self) -> None:
         """The others have ended this epoch: be handed the blocks that are left of it."""
@@ -167,96 +131,6 @@ class LedgerService:
         self.on_step_back()
         if self._sync is not None:
             self._sync.ask()
-
-    # ---- what a client of the ledger does -------------------------------------------------------
-
-    def submit(self, kind: str, body: Mapping[str, Value]) -> Waiting:
-        """Sign and submit a transaction; the process returns `Executed` from the own copy."""
-        env = self.node.env
-        signed = self.outbox.sign(kind, body)
-        seq, start_us = signed.transaction.seq, env.now
-        size = len(signed.encoded)
-        self._record(TransactionSubmitted(start_us, self.node.id, kind, short(signed.id), size))
-        request = request_of(signed)
-        self.on_request(request)
-        self.propose(request)
-        executed = self.when(lambda: self.copy.outcome(self.outbox.current(seq).id) is not None)
-        yield from self._insist(executed, seq, kind)
-        signed = self.outbox.current(seq)
-        self.outbox.close(seq)
-        found = self.copy.outcome(signed.id)
-        assert found is not None, "the condition waited for holds"
-        height, outcome = found
-        self._record(
-            TransactionExecuted(
-                env.now, self.node.id, kind, short(signed.id), height,
-                outcome.accepted, outcome.code, env.now - start_us,
-            )
-        )  # fmt: skip
-        return Executed(height, outcome.accepted, outcome.code)
-
-    def _insist(self, executed: simpy.Event, seq: int, kind: str) -> Waiting:
-        """Wait for an execution; repeat the request where it may get lost; give up in the end."""
-        env, height, grown_us = self.node.env, self.copy.height, self.node.env.now
-        while not executed.triggered:
-            awaited = [executed]
-            if self._sync is not None or self.gives_up:
-                awaited.append(env.timeout(PATIENCE_US if self._sync is None else RETRY_US))
-            yield env.any_of(awaited)
-            if executed.triggered:
-                return
-            if self.copy.height > height:
-                height, grown_us = self.copy.height, env.now
-            elif self.gives_up and env.now - grown_us >= PATIENCE_US:
-                raise Standstill(self.node.id, kind, env.now)
-            self._repeat(request_of(self.outbox.current(seq)))
-
-    def open_requests(self) -> list[str]:
-        """What this node has submitted and not seen executed."""
-        return self.outbox.names()
-
-    def _repeat(self, request: Request) -> None:
-        """§4.1: a request without a result in time goes to all replicas."""
-        if self.votes:
-            self.order(request)
-        else:
-            self.node.broadcast(self.roles.voters, Submit(request))
-
-    def sign(self, statement: Digest) -> bytes:
-        """This member's signature of a statement that a contract will read."""
-        return self.outbox.key.sign(statement)
-
-    @property
-    def agreement(self) -> tuple[bytes, bytes]:
-        """This member's X25519 keys, secret and public, with which it opens what is for it."""
-        key = self.outbox.key
-        return key.agreement, key.public.agreement
-
-    def has_signed(self, member: NodeId, statement: Digest, signature: bytes) -> bool:
-        """Whether this is a member's signature of a statement, by the own copy's keys."""
-        key = key_of(self.copy, member)
-        return key is not None and is_signature(key, statement, signature)
-
-    def when(self, condition: Callable[[], bool]) -> simpy.Event:
-        """An event that fires as soon as a fact about the own copy holds."""
-        event = self.node.env.event()
-        if condition():
-            event.succeed()
-        else:
-            self._waiting.append((condition, event))
-        return event
-
-    def is_certified(self, height: int) -> bool:
-        """Whether the own copy holds a quorum certificate for the block at ``height``."""
-        return self.copy.certificate(height) is not None
-
-    def _changed(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for condition, event in waiting:
-            if condition():
-                event.succeed()
-            else:
-                self._waiting.append((condition, event))
 
     # ---- replica --------------------------------------------------------------------------------
 
@@ -275,7 +149,7 @@ class LedgerService:
             self.node.broadcast(self.roles.peers, Attest(attestation))
             self._enter_epoch()
             self._count(attestation)
-            self._changed()
+            self.changed()
         return state
 
     def _on_attest(self, sender: NodeId, message: Attest) -> None:
@@ -292,7 +166,7 @@ class LedgerService:
         if then.fed:
             block = self.copy.block(height)
             self.node.broadcast(then.fed, PushBlock(block, certificate, self.settled_epoch))
-        self._changed()
+        self.changed()
 
     # ---- what was missed ------------------------------------------------------------------------
 
@@ -309,13 +183,13 @@ class LedgerService:
 
     def _proven(self, height: int, certificate: Certificate) -> None:
         self._certified(height, certificate)
-        self._changed()
+        self.changed()
 
     # ---- a crash --------------------------------------------------------------------------------
 
     def crash(self, lose_memory: bool) -> None:
         """Who waited is gone; so, with the memory, is everything but the store and the outbox."""
-        self._waiting.clear()
+        self.nobody_waits()
         self._early.clear()
         self._forgotten = self._forgotten or lose_memory
 
@@ -328,7 +202,7 @@ class LedgerService:
     def resume(self) -> None:
         """Submit again what is not executed, and ask for what was missed."""
         for signed in self.outbox.forget_executed():
-            self._repeat(request_of(signed))
+            self.repeat(request_of(signed))
         if self._sync is not None:
             self._sync.ask()
 
@@ -345,7 +219,7 @@ class LedgerService:
             if not any(self._followed(feeder, pushed) for feeder, pushed in copies):
                 return
             self._enter_epoch()
-            self._changed()
+            self.changed()
 
     def _followed(self, feeder: NodeId, pushed: PushBlock) -> bool:
         try:
@@ -362,14 +236,14 @@ class LedgerService:
         """Put a lie on record."""
         header, now = pushed.block.header, self.node.env.now
         detail = f"from {sender}: {fault}"
-        self._record(Reported(now, self.node.id, "bad-block", header.view, header.height, detail))
+        self.record(Reported(now, self.node.id, "bad-block", header.view, header.height, detail))
 
     # ---- trace ----------------------------------------------------------------------------------
 
     def _appended(self) -> None:
         tip = self.copy.tip
         count = len(self.copy.block(tip.height).transactions)
-        self._record(
+        self.record(
             BlockAppended(
                 self.node.env.now, self.node.id, tip.height,
                 short(tip.digest), short(tip.state_root), count,
@@ -378,14 +252,10 @@ class LedgerService:
 
     def _certified(self, height: int, certificate: Certificate) -> None:
         now, signers = self.node.env.now, len(certificate.signatures)
-        self._record(BlockCertified(now, self.node.id, height, signers))
+        self.record(BlockCertified(now, self.node.id, height, signers))
         if height + 1 == self.copy.epoch.since:
             self.on_settled()
 
 
-def _ignore(_: Request) -> None:
-    """Nobody wants to know."""
-
-
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """There is no core here."""

@@ -27,7 +27,8 @@ from simulation.contracts.rounds import (
     round_status,
 )
 from simulation.ledger.copy import LedgerCopy
-from simulation.nodes.ledger_service import LedgerService, Record
+from simulation.nodes.instance import Record
+from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.messages import Fetch, Fetched, Reply, SealedUpdate
 from simulation.nodes.sealing import Sealed, Sealing
 from simulation.nodes.update_check import Declared, Layout, Verdict, check_update

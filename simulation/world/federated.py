@@ -44,7 +44,7 @@ from simulation.nodes.coordinator import Coordinator
 from simulation.nodes.courier import Courier
 from simulation.nodes.hospital import Hospital
 from simulation.nodes.injector import HEIGHT, ROUND, FaultInjector, Resident
-from simulation.nodes.ledger_service import Standstill
+from simulation.nodes.ledger_client import Standstill
 from simulation.nodes.messages import Order
 from simulation.nodes.node import Node
 from simulation.nodes.params import CommitRevealLedger, HashOnlyLedger, NoLedger

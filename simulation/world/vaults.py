@@ -10,7 +10,8 @@ from simulation.base.rng import Streams
 from simulation.config.experiment import Experiment
 from simulation.contracts.committee import Committee, committee
 from simulation.nodes.conduct import Conduct
-from simulation.nodes.ledger_service import LedgerService, Record
+from simulation.nodes.instance import Record
+from simulation.nodes.ledger_service import LedgerService
 from simulation.nodes.sealing import Sealing
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import Declared, Layout
