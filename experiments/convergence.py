@@ -45,7 +45,7 @@ def table(runs: Sequence[Run]) -> Table:
                 name: [dict(run.series("pooled", name))[number] for run in members]
                 for name in MEASURES
             }
-            seconds = [_seconds(run, number) for run in members]
+            found["virtual_s"] = [_seconds(run, number) for run in members]
             rows.append(
                 {
                     "dealt": dealt,
@@ -54,10 +54,9 @@ def table(runs: Sequence[Run]) -> Table:
                     "seeds": len(members),
                     **{
                         k: v
-                        for name in MEASURES
-                        for k, v in spread(name, found[name], *key).items()
+                        for name, values in found.items()
+                        for k, v in spread(name, values, *key).items()
                     },
-                    "virtual_s": sum(seconds) / len(seconds),
                 }
             )
     return rows

@@ -10,14 +10,13 @@ lower.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from experiments import style
 from experiments.alone_and_pooled import LOCAL, OWN, POOLED, aurocs
-from experiments.statistics import spread
+from experiments.statistics import outside, spread
 from experiments.stem import Run, Table, Verdict, by_point
 
 FEDERATED = "FedAvg"
@@ -68,16 +67,12 @@ def table(runs: Sequence[Run]) -> Table:
 
 
 def verdict(table: Table) -> Verdict:
-    """FedAvg beside the pooled model, and everything beside its mark.
-
-    A mark comes from splits of its own, and the mean of five seeds moves by as much as the claim
-    allows. So a mark is missed when it is too far from the mean's interval.
-    """
+    """FedAvg beside the pooled model, and every interval beside its mark."""
     auroc = {(row["federation"], row["model"]): float(row["auroc"]) for row in table}
     places = list(dict.fromkeys(place for place, _ in auroc))
     apart = {p: abs(auroc[p, FEDERATED] - auroc[p, POOLED]) for p in places}
     off = {key: abs(value - MARKS[key]) for key, value in auroc.items()}
-    out = {(row["federation"], row["model"]): _outside(row) for row in table}
+    out = {key: outside(row, "auroc", MARKS[key]) for key, row in zip(auroc, table, strict=True)}
     worst = max(off, key=lambda key: off[key])
     said = ", ".join(f"{auroc[p, FEDERATED]:.3f} at {p}" for p in places)
     return Verdict(
@@ -86,12 +81,6 @@ def verdict(table: Table) -> Verdict:
         f"patients; furthest from its mark is {worst[1]} at {worst[0]}, {off[worst]:.3f} from the "
         f"mean and {out[worst]:.3f} from its interval",
     )
-
-
-def _outside(row: Mapping[str, Any]) -> float:
-    """How far a row's mark is from the interval of its mean; 0 inside."""
-    mark = MARKS[row["federation"], row["model"]]
-    return max(float(row["auroc_low"]) - mark, mark - float(row["auroc_high"]), 0.0)
 
 
 def figure(table: Table) -> Figure:

@@ -62,6 +62,16 @@ def spread(column: str, values: Sequence[float], *name: str | int) -> dict[str, 
     return {column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
 
 
+def outside(row: Row, column: str, mark: float) -> float:
+    """How far a mark is from the interval of a mean that `spread` has written; 0 inside.
+
+    A published figure comes from splits of its own, and a mean of few seeds moves by as much as
+    one would like to tell apart.
+    """
+    low, high = (float(row[f"{column}_{end}"]) for end in ("low", "high"))
+    return max(low - mark, mark - high, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Paired:
     """How two systems differ on the same seeds."""

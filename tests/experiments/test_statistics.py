@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.statistics import Mismatch, compare, estimate, paired
+from experiments.statistics import Mismatch, compare, estimate, outside, paired
 
 KEYS = ("metric", "round")
 FINITE = st.floats(-1e6, 1e6)
@@ -136,6 +136,14 @@ def test_the_columns_of_a_wide_table_have_their_own_tolerances() -> None:
     assert len(compare(one, other, ("n",), {"ms": "1%"})) == 2
     assert len(compare(one, [{**one[0], "bytes": 7.1}], ("n",), {"ms": "5%"})) == 1
     assert compare(one, [{**one[0], "bytes": 1e9}], ("n",), {"bytes": "any"}) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "distance"), [(0.5, 0.2), (0.7, 0.0), (0.75, 0.0), (0.8, 0.0), (0.83, 0.03)]
+)
+def test_a_mark_is_held_against_the_interval_of_a_mean(mark: float, distance: float) -> None:
+    row = {"auroc": 0.75, "auroc_low": 0.7, "auroc_high": 0.8}
+    assert outside(row, "auroc", mark) == pytest.approx(distance)
 
 
 def test_with_other_seeds_the_means_alone_are_compared() -> None:
