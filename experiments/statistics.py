@@ -132,8 +132,8 @@ def compare(
     the row's, listed under ``scope/metric`` or else ``metric``, and holds for floats; in any other
     table it is the column's, and ``x_sd``, ``x_low`` and ``x_high`` have that of ``x``. With
     ``means_only`` these three are left out: with other seeds they say how those few seeds differ
-    among themselves, not what is measured. A mean may then also be within the tolerance of the
-    reference's own interval, instead of its mean.
+    among themselves, not what is measured. What must be within the tolerance is then the gap
+    between the intervals of two means, where both have one: both were drawn.
 
     Raises:
         ValueError: when two rows of one table have the same keys, or a tolerance is malformed.
@@ -151,8 +151,10 @@ def compare(
                 continue
             one, two = row.get(column, "no column"), other.get(column, "no column")
             allowed = _tolerance(row, column, known)
-            near = _interval(row, column) if means_only else ()
-            if not any(_close(point, two, allowed) for point in _towards(two, one, near)):
+            points = (one, two)
+            if means_only:
+                points = _nearest(_interval(row, column), _interval(other, column)) or points
+            if not _close(*points, allowed):
                 found.append(_mismatch(keys, key, column, str(one), str(two), str(allowed)))
     return found
 
@@ -179,14 +181,12 @@ def _interval(row: Row, column: str) -> tuple[float, ...]:
     return tuple(float(end) for end in ends if isinstance(end, (int, float)))
 
 
-def _towards(
-    two: str | int | float, one: str | int | float, interval: tuple[float, ...]
-) -> Sequence[str | int | float]:
-    """What a number is held against: the expected one, or the nearest point of its interval."""
-    if len(interval) < 2 or isinstance(two, str):
-        return (one,)
-    low, high = interval
-    return (one, min(max(two, low), high))
+def _nearest(one: tuple[float, ...], two: tuple[float, ...]) -> tuple[float, float] | None:
+    """The points of two intervals that are nearest to each other; none without two of them."""
+    if len(one) < 2 or len(two) < 2:
+        return None
+    point = min(max(one[0], two[0]), one[1])
+    return point, min(max(point, two[0]), two[1])
 
 
 def _close(one: str | int | float, two: str | int | float, tolerance: Tolerance) -> bool:

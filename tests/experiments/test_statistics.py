@@ -152,21 +152,38 @@ def test_with_other_seeds_the_means_alone_are_compared() -> None:
     spread = [{**one[0], "ms_low": 1.0, "ms_high": 20.0, "ms_sd": 7.0}]
     assert compare(one, spread, ("n",), {}, means_only=True) == []
     assert len(compare(one, spread, ("n",), {})) == 3
-    assert len(compare(one, [{**one[0], "ms": 12.0}], ("n",), {}, means_only=True)) == 1
+    higher = [{**one[0], "ms": 13.0, "ms_low": 12.0, "ms_high": 14.0}]
+    assert len(compare(one, higher, ("n",), {}, means_only=True)) == 1
     assert len(compare(one, [{**one[0], "slow": 2.0}], ("n",), {}, means_only=True)) == 1
     assert compare(rows(), rows(low=0.0, sd=0.4), KEYS, {}, means_only=True) == []
 
 
-def test_with_other_seeds_a_mean_may_lie_in_the_interval() -> None:
-    """Where seeds differ much, the reference's interval says so; beyond it, the tolerance holds."""
-    one = [{"n": 4, "ms": 10.0, "ms_low": 5.0, "ms_high": 11.0}]
-    for ms, near in ((5.0, True), (4.6, True), (4.4, False), (11.4, True), (11.6, False)):
-        found = compare(one, [{**one[0], "ms": ms}], ("n",), {"ms": 0.5}, means_only=True)
-        assert (found == []) == near, ms
-        assert compare(one, [{**one[0], "ms": ms}], ("n",), {"ms": 0.5}), "with the same seeds"
+def moved(row: dict[str, float], by: float) -> list[dict[str, float]]:
+    """The table of other seeds: the same spread somewhere else."""
+    return [{name: value + by * name.startswith("ms") for name, value in row.items()}]
+
+
+@pytest.mark.parametrize(
+    ("by", "near"), [(0.0, True), (6.0, True), (6.4, True), (6.6, False), (-6.4, True), (-9, False)]
+)
+def test_with_other_seeds_intervals_must_come_near_each_other(by: float, near: bool) -> None:
+    """Where seeds differ much, both intervals say so; what is between them is held to account."""
+    row = {"n": 4, "ms": 10.0, "ms_low": 5.0, "ms_high": 11.0}
+    found = compare([row], moved(row, by), ("n",), {"ms": 0.5}, means_only=True)
+    assert (found == []) == near
+    assert (compare([row], moved(row, by), ("n",), {"ms": 0.5}) == []) == (by == 0.0)
+
+
+def test_with_other_seeds_a_number_without_an_interval_is_held_to_its_own() -> None:
+    """Without two intervals there is the tolerance alone; counts have none."""
+    row = {"n": 4, "ms": 10.0}
+    for by, near in ((0.4, True), (0.6, False)):
+        found = compare([row], moved(row, by), ("n",), {"ms": 0.5}, means_only=True)
+        assert (found == []) == near
     wide = rows(low=0.6, high=0.9)
     assert compare(wide, rows(low=0.6, high=0.9, mean=0.65), KEYS, {}, means_only=True) == []
     assert len(compare(wide, rows(low=0.6, high=0.9, n=4), KEYS, {}, means_only=True)) == 1
+    assert len(compare(wide, rows(low=0.95, high=0.99), KEYS, {}, means_only=True)) == 1
 
 
 def test_paired_differences_are_taken_seed_by_seed() -> None:
