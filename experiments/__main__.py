@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,7 @@ from typing import TYPE_CHECKING
 from experiments.stem import stems
 
 if TYPE_CHECKING:
-    from experiments.runs import Work
-    from experiments.stem import Table
+    from experiments.runs import Failures, Work
     from experiments.suite import Outcome
     from simulation.config.sweep import Size
 
@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Here and not above, so that --help needs neither matplotlib nor the package.
     from experiments.listing import write_readme
     from experiments.stem import stem_module
-    from experiments.suite import quieten
     from simulation.config.errors import ConfigError
     from simulation.config.sweep import Size
     from simulation.runs.directory import require_writable
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in redraw():
             _say(f"drew {path}")
         return DONE
-    quieten()
+    warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
     size = Size(options.size)
     out = options.out or _default_out(size)
     try:
@@ -89,27 +88,23 @@ def _default_out(size: Size) -> Path:
 def _all(names: Sequence[str], size: Size, out: Path, options: argparse.Namespace) -> list[Outcome]:
     """Every stem to its end, in the order in which their runs end; returned in the order named."""
     from experiments.runs import run_missing, survey
-    from experiments.suite import beside, complete, outcome_of
 
     works = [survey(name, size, out, options.other_seeds) for name in names]
     workers = options.jobs or os.cpu_count() or 1
-    # Stems without runs compute for minutes, and in one process.
-    apart = [work for work in works if workers > 1 and work.study is None]
-    found: dict[str, Outcome] = {}
-    with beside(apart) as computing:
-        for work, failures in run_missing([w for w in works if w not in apart], _say, workers):
-            found[work.stem] = _one(work, *complete(work, failures), options)
-        for work in apart:
-            found[work.stem] = _one(work, *outcome_of(work, computing[work.stem]), options)
+    found = {
+        work.stem: _one(work, failures, options)
+        for work, failures in run_missing(works, _say, workers)
+    }
     return [found[name] for name in names]
 
 
-def _one(work: Work, outcome: Outcome, table: Table | None, options: argparse.Namespace) -> Outcome:
+def _one(work: Work, failures: Failures, options: argparse.Namespace) -> Outcome:
     from dataclasses import replace
 
-    from experiments.suite import keep_reference
+    from experiments.suite import complete, keep_reference
 
     stem = work.stem
+    outcome, table = complete(work, failures)
     if options.update and table is not None:
         keep_reference(stem, work.out / "figures")
         _say(f"{stem}: is now the reference; python -m experiments --write-readme lists it")

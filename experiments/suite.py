@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +25,6 @@ from simulation.config.sweep import Size, ToleranceParams
 from simulation.records.errors import AbsentDataError
 from simulation.runs.manifest import read_manifest
 from simulation.runs.provenance import host, revision, revision_said, versions
-from simulation.runs.sweep.local import one_thread
 
 KINDS = ("csv", "manifest.json", "svg")
 """What a reference consists of."""
@@ -84,44 +78,6 @@ def complete(work: Work, failures: Failures) -> tuple[Outcome, Table | None]:
     return replace(
         done, differences=_differences(stem, size, study, written, runs, work.other_seeds)
     ), written
-
-
-Completed = tuple[Outcome, Table | None]
-"""What became of a stem, and its table."""
-
-
-@contextmanager
-def beside(works: Sequence[Work]) -> Generator[Mapping[str, Future[Completed]]]:
-    """Complete stems that have no runs, one after the other, in a process of their own.
-
-    Their results can be waited for by name while the block runs.
-    """
-    if not works:
-        yield {}
-        return
-    # A fork of a process in which a library has started threads may hang for ever.
-    pool = ProcessPoolExecutor(1, get_context("spawn"), quieten)
-    try:
-        with one_thread():
-            futures = {work.stem: pool.submit(complete, work, {}) for work in works}
-        yield futures
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def outcome_of(work: Work, computing: Future[Completed]) -> Completed:
-    """Wait for a stem that is computed beside the others; one whose process died has failed."""
-    try:
-        return computing.result()
-    except BrokenProcessPool:
-        claim = stem_module(work.stem).CLAIM
-        why = "the process that computed it died; if the machine ran out of memory, use --jobs 1"
-        return Outcome(work.stem, claim, failed=why), None
-
-
-def quieten() -> None:
-    """Keep this process silent about what PyTorch and Opacus are going to change."""
-    warnings.filterwarnings("ignore", module=r"(torch|opacus)(\..*)?$")
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -193,38 +191,6 @@ def test_there_are_as_many_other_lists_of_seeds_as_one_names(
             main(["--other-seeds", wrong])
         assert ended.value.code == 2
     assert "'heart_disease' is not the number of a list, 1 or more" in capsys.readouterr().err
-
-
-def test_stems_without_runs_are_computed_beside_the_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """``--jobs 2`` has another process for them, and gives the same files."""
-    for jobs in ("1", "2"):
-        out = tmp_path / jobs
-        assert (
-            main(["parameters", "view_change", "--smoke", "--jobs", jobs, "--out", str(out)]) == 0
-        )
-        rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()]
-        assert [row for row in rows if row.startswith("| ")][1:] == [
-            "| parameters",
-            "| view_change",
-        ]
-    one, other = (
-        {path.name: path.read_bytes() for path in (tmp_path / jobs / "figures").glob("*.[cs]*")}
-        for jobs in ("1", "2")
-    )
-    assert one == other
-    assert set(one) == {f"{s}.{k}" for s in ("parameters", "view_change") for k in ("csv", "svg")}
-
-
-def test_a_stem_whose_process_died_has_failed(tmp_path: Path) -> None:
-    """It is named with what to do, and stops no other."""
-    future: Future[suite.Completed] = Future()
-    future.set_exception(BrokenProcessPool())
-    outcome, table = suite.outcome_of(Work("parameters", Size.SMOKE, tmp_path), future)
-    assert table is None
-    assert outcome.stem == "parameters"
-    assert "use --jobs 1" in str(outcome.failed)
 
 
 def test_a_missing_reference_is_a_difference(

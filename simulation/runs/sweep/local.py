@@ -80,14 +80,14 @@ def _hire() -> _Worker:
     context = get_context("spawn")
     ours, theirs = cast("tuple[Connection, Connection]", context.Pipe())
     process = context.Process(target=_work, args=(theirs,), daemon=True)
-    with one_thread():
+    with _one_thread():
         process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
 @contextmanager
-def one_thread() -> Generator[None, None, None]:
+def _one_thread() -> Generator[None, None, None]:
     """Processes that start here compute with one thread each, so that they do not fight."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
