@@ -181,8 +181,7 @@ def figure(table: Table) -> Figure:
         "round, equal to the chain to the byte. Dotted: 0.1 %. Traffic: the model to every",
         "hospital and an update back each round, four bytes a parameter; every hospital stores the "
         f"whole chain. Off the chain, the vaults keep {vaults:.0f} kB a round",
-        f"of this small model at n = {last[-1]['hospitals']}: sealed, with a key for each reader, "
-        "in 2f + 1 copies.",
+        f"of this small model at n = {last[-1]['hospitals']}: sealed, in 2f + 1 copies.",
     )
     return drawing
 

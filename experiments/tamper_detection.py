@@ -29,6 +29,7 @@ from simulation.base.rng import Streams
 
 if TYPE_CHECKING:
     from simulation.network.network import Network
+    from simulation.nodes.messages import SealedUpdate
     from simulation.runs.tampering import Scene
     from simulation.runs.verify import VerifyReport
 
@@ -149,11 +150,16 @@ class _Tap:
             sent = message
             if self._dice.random() < self._share:
                 self.altered.add(place)
-                bit = int(self._dice.integers(8 * len(message.sealed)))
-                sealed = bytearray(message.sealed)
-                sealed[bit // 8] ^= 1 << bit % 8
-                sent = replace(message, sealed=bytes(sealed))
+                sent = self._turned(message)
             self._network.broadcast(src, (dst,), sent, at_us)
+
+    def _turned(self, update: SealedUpdate) -> SealedUpdate:
+        """An update with one bit of its model, or of the model's key, as it should not be."""
+        data = bytearray(update.sealed + update.key)
+        bit = int(self._dice.integers(8 * len(data)))
+        data[bit // 8] ^= 1 << bit % 8
+        end = len(update.sealed)
+        return replace(update, sealed=bytes(data[:end]), key=bytes(data[end:]))
 
 
 def _on_the_wire(run: Run, percent: int) -> dict[str, int]:

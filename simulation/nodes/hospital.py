@@ -41,7 +41,7 @@ from simulation.nodes.messages import (
 )
 from simulation.nodes.node import Node
 from simulation.nodes.recompute import Recomputing
-from simulation.nodes.sealing import Sealed
+from simulation.nodes.sealing import Sealed, SealingProcess
 from simulation.nodes.shelf import Shelf
 from simulation.nodes.update_check import root_of, root_of_any
 from simulation.trace.events import (
@@ -207,7 +207,7 @@ class Hospital:
         if hides:
             salt = self._streams.stream("salt", self.node.id, order.round).bytes(SALT_BYTES)
         else:
-            sealed = yield from self._shelf.sealing.seal(order.round, product.model)
+            sealed = yield from self._seal(order, product.model)
         executed: Executed = yield from self._commit(ledger, order, product, salt, sealed)
         self._phase(order, "consensus", start_us)
         if not executed.accepted:
@@ -220,11 +220,15 @@ class Hospital:
             yield ledger.when(lambda: ledger.is_certified(height))
         reply = self._conduct.reply(self._reply(order, product, salt))
         if sealed is None or reply.model != product.model:
-            sealed = yield from self._shelf.sealing.seal(order.round, reply.model)
+            sealed = yield from self._seal(order, reply.model)
         if hides:
             yield from self._reveal(ledger, order, reply, sealed)
         else:
             self._share(reply, sealed)
+
+    def _seal(self, order: Order, model: bytes) -> SealingProcess:
+        readers = (*self._readers(), self._coordinator)
+        return self._shelf.sealing.seal(order.round, model, readers)
 
     def _commit(
         self,
@@ -291,9 +295,10 @@ class Hospital:
         )
 
     def _share(self, reply: Reply, sealed: Sealed) -> None:
-        """Send an update to whoever checks it, oneself included."""
-        update = SealedUpdate.of(reply, sealed.data)
-        self._courier.broadcast((*self._readers(), self._coordinator), update)
+        """Send an update to those it is sealed for, oneself included."""
+        for reader, key in sealed.wrapped.items():
+            self._courier.broadcast((reader,), SealedUpdate.of(reply, sealed.data, key))
+        update = SealedUpdate.of(reply, sealed.data, b"")
         self._shelf.keep(update, sealed)
         if self._known.protocol == "commit_reveal":
             self._availability.vouch(update, reply)

@@ -165,6 +165,8 @@ class SealedUpdate:
     hospital: int
     sealed: bytes
     """The object: an envelope, or the model's canonical bytes where nothing is encrypted."""
+    key: bytes
+    """The object's key, wrapped for the receiver; empty where nothing is encrypted."""
     report: bytes
     """Canonical bytes of everything else: the declared counts."""
     salt: bytes
@@ -172,10 +174,10 @@ class SealedUpdate:
     sent_us: int
 
     @classmethod
-    def of(cls, reply: Reply, sealed: bytes) -> SealedUpdate:
-        """An update on its way, with its model sealed."""
+    def of(cls, reply: Reply, sealed: bytes, key: bytes) -> SealedUpdate:
+        """An update on its way to one receiver, with its model sealed."""
         return cls(
-            reply.number, reply.round, reply.hospital, sealed, reply.report, reply.salt,
+            reply.number, reply.round, reply.hospital, sealed, key, reply.report, reply.salt,
             reply.sent_us,
         )  # fmt: skip
 
@@ -187,7 +189,8 @@ class SealedUpdate:
 
     @property
     def size_bytes(self) -> int:
-        return ENVELOPE_BYTES + len(self.sealed) + len(self.report) + len(self.salt)
+        content = (self.sealed, self.key, self.report, self.salt)
+        return ENVELOPE_BYTES + sum(map(len, content))
 
     @property
     def verifications(self) -> int:
@@ -251,13 +254,11 @@ class Fetched:
 
     kind: ClassVar[str] = "fetched"
     update: SealedUpdate
-    key: bytes
-    """The object's key, wrapped by the holder for the receiver, in case its owner has not done so;
-    empty where nothing is encrypted."""
+    """With the object's key as the holder has wrapped it for the receiver."""
 
     @property
     def size_bytes(self) -> int:
-        return ENVELOPE_BYTES + self.update.size_bytes + len(self.key)
+        return ENVELOPE_BYTES + self.update.size_bytes
 
     @property
     def verifications(self) -> int:

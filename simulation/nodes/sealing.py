@@ -1,14 +1,14 @@
 """How a node seals the models that leave it, and opens those of others.
 
-With encryption, an object is an envelope (`simulation.vault.envelope`) for all members of the chain
-and its auditor; without, it is the model itself. The keys are the members' own, as the node's
-ledger copy has them.
+With encryption, an object is an envelope (`simulation.vault.envelope`), and its key is wrapped for
+each reader by itself; without, it is the model. The keys are the members' own, as the node's ledger
+copy has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,12 +17,10 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
-from simulation.contracts.committee import committee
-from simulation.contracts.member_changes import hospitals
-from simulation.contracts.members import HOSPITAL, key_of
-from simulation.contracts.parameters import parameters, task_name
+from simulation.contracts.members import key_of
+from simulation.contracts.parameters import task_name
 from simulation.nodes.ledger_service import LedgerService
-from simulation.vault.envelope import AUDITOR, enclose, object_context, read_envelope, unwrap, wrap
+from simulation.vault.envelope import enclose, object_context, read_envelope, unwrap, wrap
 from simulation.vault.store import cid_of
 
 
@@ -34,6 +32,8 @@ class Sealed:
     """What is stored, sent and addressed."""
     key: bytes
     """Empty where nothing is encrypted."""
+    wrapped: Mapping[NodeId, bytes] = field(default_factory=dict[NodeId, bytes])
+    """The key as each reader besides the owner gets it; empty where nothing is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +63,27 @@ class Sealing:
         self._secrets = secrets
         self._auditor = auditor
 
-    def seal(self, number: int, model: bytes) -> SealingProcess:
-        """A model of this node's, of round ``number``, sealed for everybody who may read it."""
+    def seal(self, number: int, model: bytes, readers: Sequence[NodeId] = ()) -> SealingProcess:
+        """A model of this node's, of round ``number``, sealed for these and the auditor.
+
+        Whoever has to read it later has the key from a holder (`wrap`).
+        """
         if self._auditor is None:
-            return Sealed(model, b"")
-        receivers = {**self._readers(), AUDITOR: self._auditor}
-        yield self._node.compute(self._node.costs.sealing_us(len(model), len(receivers)))
+            return Sealed(model, b"", dict.fromkeys(readers, b""))
+        yield self._node.compute(self._node.costs.sealing_us(len(model), len(readers) + 1))
         # A key encrypts one object only, so its name holds what is in it.
         name = (self._node.id, number, cid_of(model))
-        key = self._secrets.key("object-key", *name)
-        envelope = enclose(
-            model, key, receivers, self._context(number, self._node.id),
-            lambda receiver: self._secrets.key("ephemeral", *name, receiver),
-        )  # fmt: skip
-        return Sealed(envelope.encoded, key)
+        key, context = self._secrets.key("object-key", *name), self._context(number, self._node.id)
+        material = self._secrets.key("ephemeral", *name, "auditor")
+        envelope = enclose(model, key, self._auditor, context, material)
+        wrapped: dict[NodeId, bytes] = {}
+        for reader in readers:
+            material = self._secrets.key("ephemeral", *name, reader)
+            wrapped[reader] = self._wrap(key, reader, context, material)
+        return Sealed(envelope.encoded, key, wrapped)
 
-    def open(self, number: int, owner: NodeId, data: bytes, wrapped: bytes = b"") -> OpeningProcess:
-        """The model in an object of ``owner``; ``wrapped`` is its key, had from somebody else.
+    def open(self, number: int, owner: NodeId, data: bytes, wrapped: bytes) -> OpeningProcess:
+        """The model in an object of ``owner``, whose key was wrapped for this node.
 
         Raises:
             EnvelopeError: when the object does not open for this node.
@@ -89,8 +93,7 @@ class Sealing:
         yield self._node.compute(self._node.costs.opening_us(len(data)))
         envelope, context = read_envelope(data), self._context(number, owner)
         secret, public = self._ledger.agreement
-        mine = wrapped or envelope.wrapped.get(self._node.id)
-        key = unwrap(mine, secret, public, context)
+        key = unwrap(wrapped, secret, public, context)
         return Opened(envelope.open(key, context), key)
 
     def reopen(self, number: int, owner: NodeId, data: bytes, key: bytes) -> bytes:
@@ -105,29 +108,16 @@ class Sealing:
 
     def wrap(self, number: int, owner: NodeId, key: bytes, receiver: NodeId) -> bytes:
         """An object's key for one more receiver; empty where there is none, or no such member."""
-        public = self._members().get(receiver)
-        if self._auditor is None or public is None:
+        if self._auditor is None:
             return b""
-        name = ("handed-on", self._node.id, number, owner, receiver)
-        return wrap(key, public, self._context(number, owner), self._secrets.key(*name))
+        material = self._secrets.key("handed-on", self._node.id, number, owner, receiver)
+        return self._wrap(key, receiver, self._context(number, owner), material)
 
-    def _readers(self) -> dict[NodeId, bytes]:
-        """Who can open what this node seals now: who checks it, and the node itself.
-
-        Whoever joins the replicas later has the key from a holder.
-        """
-        copy, members = self._ledger.copy, self._members()
-        if parameters(copy).protocol != "commit_reveal":
-            return members
-        voting = {*committee(copy).replicas, self._node.id}
-        followers = {hospital for hospital in hospitals(copy) if hospital not in voting}
-        return {member: key for member, key in members.items() if member not in followers}
-
-    def _members(self) -> dict[NodeId, bytes]:
-        copy = self._ledger.copy
-        others = [member.id for member in copy.genesis.members if member.role != HOSPITAL]
-        keys = {member: key_of(copy, member) for member in (*hospitals(copy), *others)}
-        return {member: agreement_of(key) for member, key in keys.items() if key is not None}
+    def _wrap(self, key: bytes, receiver: NodeId, context: bytes, material: bytes) -> bytes:
+        public = key_of(self._ledger.copy, receiver)
+        if public is None:
+            return b""
+        return wrap(key, agreement_of(public), context, material)
 
     def _context(self, number: int, owner: NodeId) -> bytes:
         copy = self._ledger.copy

@@ -135,11 +135,11 @@ class Shelf:
         return verdict, reply
 
     def _open(
-        self, update: SealedUpdate, wrapped: bytes = b""
+        self, update: SealedUpdate
     ) -> Generator[simpy.Event, Any, tuple[Reply | None, bytes]]:
         number, hospital = update.round, update.hospital
         try:
-            opened = yield from self.sealing.open(number, hospital, update.sealed, wrapped)
+            opened = yield from self.sealing.open(number, hospital, update.sealed, update.key)
         except EnvelopeError:
             self._unopened.add((number, hospital))
             return None, b""
@@ -257,7 +257,7 @@ class Shelf:
             self.vouch(update, update.opened(model))
         else:
             key = self.sealing.wrap(number, hospital, held.key, sender)
-            self._node.send(sender, Fetched(update, key))
+            self._node.send(sender, Fetched(replace(update, key=key)))
 
     def _on_fetched(self, holder: NodeId, message: Fetched) -> Process:
         update, me = message.update, self._node.id
@@ -268,7 +268,7 @@ class Shelf:
         if cid_of(update.sealed) != opening.cid:
             reason = "wrong-object"
         else:
-            reply, opener = yield from self._open(update, message.key)
+            reply, opener = yield from self._open(update)
             verdict = self._judge(update, reply, opener)
             reason = "" if verdict.accepted else verdict.reason
         now = self._node.env.now

@@ -23,7 +23,6 @@ from simulation.ledger.state import State
 from simulation.runs.verify_ledger import Finding
 from simulation.vault.audit_key import FILE, AuditKey, AuditKeyError
 from simulation.vault.envelope import (
-    AUDITOR,
     EnvelopeError,
     object_context,
     read_envelope,
@@ -182,8 +181,7 @@ class ModelAudit:
         task_name = task.parameters(self.state).name
         context = object_context(self.genesis.chain_id, task_name, place.round, place.owner)
         envelope = read_envelope(sealed)
-        wrapped = envelope.wrapped.get(AUDITOR)
-        key = unwrap(wrapped, self.auditor.secret, self.auditor.public, context)
+        key = unwrap(envelope.audit, self.auditor.secret, self.auditor.public, context)
         return envelope.open(key, context)
 
     def _elsewhere(self, cid: str) -> bytes | None:

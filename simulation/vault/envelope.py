@@ -1,11 +1,15 @@
-"""The envelope: an object encrypted at rest, and its key for each of those who may open it.
+"""The envelope: an object encrypted at rest, with its key for the auditor.
 
-    {"v": 1, "box": AES-256-GCM(model), "keys": [[member, HPKE(key)], …], "audit": HPKE(key)}
+    {"v": 2, "box": AES-256-GCM(model), "audit": HPKE(key)}
 
-It is what a vault stores and what an address names; who keeps the vault sees sizes and receivers,
-no model. The committed root stays that of the model inside, so a sender who boxes something else,
-or makes a box that opens differently under two keys (AES-GCM does not bind its key), is caught by
-whoever opens it: each holds what comes out against the one root on the ledger.
+It is what a vault stores and what an address names; who keeps the vault sees a size, no model. The
+key for a reader is wrapped for it alone and goes to it beside the envelope: in the envelope, the
+keys of n readers would go to n readers from n hospitals, and whoever turned a bit in somebody
+else's would go unnoticed. For that reason the box is also bound to the auditor's key.
+
+The committed root stays that of the model inside, so a sender who boxes something else, or makes a
+box that opens differently under two keys (AES-GCM does not bind its key), is caught by whoever
+opens it: each holds what comes out against the one root on the ledger.
 
 Every object has a key of its own, used once; that is why a constant nonce is right.
 
@@ -15,22 +19,19 @@ Source: RFC 9180 (HPKE); NIST SP 800-38D (GCM), section 8 (uniqueness of key and
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from simulation.base.encoding import EncodingError, Value, decode, encode
+from simulation.base.encoding import EncodingError, decode, encode
 from simulation.vault.hpke import OVERHEAD_BYTES, public_of, seal, unseal
 
 OBJECT_KEY_BYTES = 32
 WRAPPED_BYTES = OBJECT_KEY_BYTES + OVERHEAD_BYTES
 """An object's key for one receiver."""
 _NONCE = bytes(12)
-AUDITOR = -1
-"""Who may open every object of a chain and is no member of it."""
 
 
 class EnvelopeError(ValueError):
@@ -39,17 +40,16 @@ class EnvelopeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An encrypted object and its key for each receiver."""
+    """An encrypted object, and its key as the auditor gets it."""
 
     box: bytes
-    wrapped: Mapping[int, bytes]
-    """By member; the auditor's under `AUDITOR`."""
+    audit: bytes
+    """The wrapped key."""
 
     @property
     def encoded(self) -> bytes:
         """The canonical bytes: what is stored, and what an address is of."""
-        keys: list[Value] = [[m, self.wrapped[m]] for m in sorted(self.wrapped) if m != AUDITOR]
-        return encode({"v": 1, "box": self.box, "keys": keys, "audit": self.wrapped.get(AUDITOR)})
+        return encode({"v": 2, "box": self.box, "audit": self.audit})
 
     def open(self, key: bytes, context: bytes) -> bytes:
         """What is inside, with the object's own key.
@@ -59,35 +59,28 @@ class Envelope:
         """
         if len(key) != OBJECT_KEY_BYTES:
             raise EnvelopeError(f"the object's key has {len(key)} bytes, not {OBJECT_KEY_BYTES}")
-        return _opened(key, self.box, context)
+        return _opened(key, self.box, context + self.audit)
 
 
-def enclose(
-    data: bytes,
-    key: bytes,
-    receivers: Mapping[int, bytes],
-    context: bytes,
-    material: Callable[[int], bytes],
-) -> Envelope:
-    """Encrypt an object under its own key, and wrap that key for each receiver.
+def enclose(data: bytes, key: bytes, auditor: bytes, context: bytes, material: bytes) -> Envelope:
+    """Encrypt an object under its own key, and wrap that key for the auditor.
 
     Args:
         data: the object.
         key: 32 secret bytes that encrypt nothing else.
-        receivers: X25519 public keys by member.
+        auditor: the auditor's X25519 public key.
         context: what the object is; who opens it has to say the same.
-        material: the secret bytes from which the ephemeral key for a receiver is derived.
+        material: the secret bytes from which the ephemeral key for the auditor is derived.
     """
-    box = AESGCM(key).encrypt(_NONCE, data, context)
-    wrapped = {m: wrap(key, receivers[m], context, material(m)) for m in sorted(receivers)}
-    return Envelope(box, wrapped)
+    audit = wrap(key, auditor, context, material)
+    return Envelope(AESGCM(key).encrypt(_NONCE, data, context + audit), audit)
 
 
 @lru_cache(maxsize=256)
-def _opened(key: bytes, box: bytes, context: bytes) -> bytes:
+def _opened(key: bytes, box: bytes, bound_to: bytes) -> bytes:
     # Many nodes open one object; what comes out is a function of these three, so they share it.
     try:
-        return AESGCM(key).decrypt(_NONCE, box, context)
+        return AESGCM(key).decrypt(_NONCE, box, bound_to)
     except InvalidTag:
         raise EnvelopeError("the box does not open with this key in this context") from None
 
@@ -98,7 +91,10 @@ _MOST_WRAPPED = 1 << 14
 
 
 def wrap(key: bytes, public: bytes, context: bytes, material: bytes) -> bytes:
-    """An object's key for one receiver."""
+    """An object's key for one receiver, whose X25519 public key is given.
+
+    ``material`` are secret bytes that are used for nothing else.
+    """
     wrapped = seal(public, key, context, material)
     _wrapped_here[public, wrapped, context] = key
     if len(_wrapped_here) > _MOST_WRAPPED:
@@ -106,7 +102,7 @@ def wrap(key: bytes, public: bytes, context: bytes, material: bytes) -> bytes:
     return wrapped
 
 
-def unwrap(wrapped: bytes | None, secret: bytes, public: bytes, context: bytes) -> bytes:
+def unwrap(wrapped: bytes, secret: bytes, public: bytes, context: bytes) -> bytes:
     """An object's key, by a receiver with its pair of keys.
 
     What was wrapped in this process opens to what went in, so these bytes, in this context, with
@@ -115,8 +111,6 @@ def unwrap(wrapped: bytes | None, secret: bytes, public: bytes, context: bytes) 
     Raises:
         EnvelopeError: when there is no key for this receiver in this context.
     """
-    if wrapped is None:
-        raise EnvelopeError("there is no key for this receiver")
     known = _wrapped_here.get((public, wrapped, context))
     try:
         if known is not None and public_of(secret) == public:
@@ -141,23 +135,12 @@ def read_envelope(data: bytes) -> Envelope:
     """
     try:
         match decode(data):
-            case {"v": 1, "box": bytes(box), "keys": [*rows], "audit": None | bytes() as audit}:
-                wrapped = dict(_row(row) for row in rows)
+            case {"v": 2, "box": bytes(box), "audit": bytes(audit)} if len(audit) == WRAPPED_BYTES:
+                envelope = Envelope(box, audit)
             case _:
-                raise EnvelopeError("an envelope holds v, box, keys and audit")
+                raise EnvelopeError("an envelope holds v, box and audit")
     except EncodingError as error:
         raise EnvelopeError(str(error)) from None
-    if audit is not None:
-        wrapped[AUDITOR] = audit
-    envelope = Envelope(box, wrapped)
     if envelope.encoded != data:
-        raise EnvelopeError("an envelope names each receiver once, in order, and nothing else")
+        raise EnvelopeError("an envelope holds nothing besides v, box and audit")
     return envelope
-
-
-def _row(row: Value) -> tuple[int, bytes]:
-    match row:
-        case [int(member), bytes(key)] if member >= 0 and not isinstance(member, bool):
-            return member, key
-        case _:
-            raise EnvelopeError("a receiver is [member, wrapped key]")

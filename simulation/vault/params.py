@@ -22,9 +22,9 @@ class VaultParams:
     2f + 1, or all replicas where there are fewer."""
 
     encryption: Literal["aes_256_gcm", "none"] = "aes_256_gcm"
-    """What a vault holds: each object encrypted under a key of its own, which is wrapped for every
-    member and for the auditor (HPKE, RFC 9180), so that whoever keeps the vault reads nothing; or,
-    as an ablation, the models as they are."""
+    """What a vault holds: each object encrypted under a key of its own, which is wrapped for each
+    of its readers and for the auditor (HPKE, RFC 9180), so that whoever keeps the vault reads
+    nothing; or, as an ablation, the models as they are."""
 
     def __post_init__(self) -> None:
         if self.replication is not None and self.replication < 1:

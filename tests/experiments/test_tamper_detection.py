@@ -27,15 +27,17 @@ def test_a_tap_turns_one_bit_for_some_receivers_and_says_which() -> None:
     """ "For each receiver by itself"; all else goes through as it is."""
     cable: Any = Cable()
     tap = tamper_detection._Tap(cable, 50, np.random.default_rng(3))
-    update = SealedUpdate(1, 2, 0, bytes(40), b"", b"", 0)
+    update = SealedUpdate(1, 2, 0, bytes(40), bytes(20), b"", b"", 0)
     tap.broadcast(0, range(1, 30), update, 0)
     tap.broadcast(0, [1], "vote", 0)
     assert cable.kept.pop() == (1, "vote")
     assert tap.sent == {(2, 0, dst) for dst in range(1, 30)}
-    flipped = {(2, 0, dst) for dst, m in cable.kept if m.sealed != update.sealed}
+    flipped = {(2, 0, dst) for dst, m in cable.kept if m != update}
     assert flipped == tap.altered
     assert 0 < len(flipped) < 29
-    assert {sum(m.sealed).bit_count() for _, m in cable.kept} == {0, 1}
+    assert {sum(m.sealed + m.key).bit_count() for _, m in cable.kept} == {0, 1}
+    assert all(len(m.sealed) == 40 and len(m.key) == 20 for _, m in cable.kept)
+    assert any(sum(m.key) for _, m in cable.kept), "the key is part of what is altered"
 
 
 def rows(**changed: float) -> Table:

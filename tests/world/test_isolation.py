@@ -114,7 +114,7 @@ def test_the_search_finds_a_leak(experiment, federation, wire):
 
 
 def test_a_hospital_sends_the_update_its_digest_and_its_counts(experiment, federation, wire):
-    """Nothing but the update, its digest and its declared counts reach the network."""
+    """Nothing but the update, its key, its digest and its declared counts reach the network."""
     private = dataclasses.replace(experiment, privacy=DpSgdParams(noise_multiplier=1.0))
     simulate(private, 1)
     replies = [message for _, message in wire if isinstance(message, SealedUpdate)]
@@ -128,7 +128,8 @@ def test_a_hospital_sends_the_update_its_digest_and_its_counts(experiment, feder
         ((key, claim),) = report["configs"]
         assert key == "privacy"
         assert {name for name, _ in claim} == CLAIM_FIELDS
-    assert len(replies) == 2 * 4
+        assert reply.key == b"", "nothing is encrypted here"
+    assert len(replies) == 2 * 4 * 4, "to three replicas and the coordinator, in two rounds"
 
 
 def test_a_commitment_holds_its_digest_and_its_counts(experiment, wire):

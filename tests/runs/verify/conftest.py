@@ -32,7 +32,7 @@ from simulation.trace.events import BlockAppended, Measured, RoundClosed, RoundO
 from simulation.trace.metrics import metric_rows
 from simulation.trace.recorder import Recorder
 from simulation.vault.audit_key import AuditKey
-from simulation.vault.envelope import AUDITOR, enclose, object_context
+from simulation.vault.envelope import enclose, object_context
 from simulation.vault.store import DirectoryVault
 
 HOSPITALS = 5
@@ -98,13 +98,10 @@ class Federation:
         return transaction.sign(self.keys[sender]).encoded
 
     def store(self, number: int, owner: int, data: bytes, holders: tuple[int, ...]) -> str:
-        """Seal a model for everybody, and put it into the vaults of its holders."""
-        receivers = {i: key.public.agreement for i, key in enumerate(self.keys)}
-        envelope = enclose(
-            data, self.rng.bytes(32), {**receivers, AUDITOR: AUDITOR_KEY.public},
-            object_context(self.genesis.chain_id, "fixture", number, owner),
-            lambda _: self.rng.bytes(32),
-        )  # fmt: skip
+        """Seal a model, and put it into the vaults of its holders."""
+        context = object_context(self.genesis.chain_id, "fixture", number, owner)
+        secrets = self.rng.bytes(32), self.rng.bytes(32)
+        envelope = enclose(data, secrets[0], AUDITOR_KEY.public, context, secrets[1])
         cids = {self.vaults[holder].put(envelope.encoded) for holder in holders}
         return cids.pop()
 
