@@ -17,8 +17,9 @@ import simpy
 from simulation.base.ids import NodeId
 from simulation.base.keys import PublicKey
 from simulation.base.rng import Streams
-from simulation.contracts.members import key_of
-from simulation.contracts.parameters import task_name
+from simulation.contracts.committee import committee
+from simulation.contracts.members import HOSPITAL, REVOKED, key_of, role_of
+from simulation.contracts.parameters import parameters, task_name
 from simulation.nodes.ledger_service import LedgerService
 from simulation.vault.envelope import enclose, object_context, read_envelope, unwrap, wrap
 from simulation.vault.store import cid_of
@@ -105,6 +106,18 @@ class Sealing:
         if self._auditor is None:
             return data
         return read_envelope(data).open(key, self._context(number, owner))
+
+    def may_read(self, member: NodeId, owner: NodeId) -> bool:
+        """Whether an object of ``owner`` is for this member: who made it, votes on it, or collects.
+
+        Without commitments every hospital checks for itself.
+        """
+        copy = self._ledger.copy
+        role = role_of(copy, member)
+        if role != HOSPITAL:
+            return role not in (None, REVOKED)
+        hides = parameters(copy).protocol == "commit_reveal"
+        return not hides or member == owner or member in committee(copy).replicas
 
     def wrap(self, number: int, owner: NodeId, key: bytes, receiver: NodeId) -> bytes:
         """An object's key for one more receiver; empty where there is none, or no such member."""

@@ -247,8 +247,10 @@ class Shelf:
     def _on_fetch(self, sender: NodeId, message: Fetch) -> None:
         number, hospital = message.round, message.hospital
         held = self._held.get((number, hospital))
-        data = None if held is None else self._bytes(held)
-        if held is None or data is None:
+        if held is None or not self.sealing.may_read(sender, hospital):
+            return
+        data = self._bytes(held)
+        if data is None:
             return
         update = replace(held.update, sealed=data)
         if message.signature:

@@ -17,8 +17,11 @@ from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.sequencer.params import SequencerParams
 from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams, TrainingParams
 from simulation.nodes.hospital import HospitalError
+from simulation.nodes.messages import Fetch, Fetched
+from simulation.nodes.node import Node
 from simulation.nodes.params import HashOnlyLedger, NoLedger
 from simulation.nodes.sealing import Sealing
+from simulation.nodes.shelf import Shelf
 from simulation.trace.events import (
     BlockAppended,
     Measured,
@@ -121,6 +124,34 @@ def test_an_update_can_be_opened_by_those_who_vote_on_it_and_no_other_hospital(
     voting = {0, 1, 2, 3, 6}
     assert {owner for owner, _ in readers} == set(range(6))
     assert all(found == voting - {owner} for (owner, _), found in readers.items())
+
+
+@pytest.mark.parametrize(("asker", "gets"), [(5, False), (0, True), (1, True), (6, True)])
+def test_a_holder_hands_an_update_to_its_owner_and_to_those_who_check_it(
+    experiment, monkeypatch, asker, gets
+):
+    """A hospital that does not vote cannot ask its way to what it is not sent; the owner (0), a
+    replica and the coordinator (6) can."""
+    committee = dataclasses.replace(experiment, hospitals=6, consensus=PbftParams(replicas=4))
+    handed, asked, keep, send = [], [], Shelf.keep, Node.send
+
+    def keep_and_ask(self, update, sealed):
+        keep(self, update, sealed)
+        if self.ledger.node.id == 2 and (update.round, update.hospital) == (1, 0) and not asked:
+            asked.append(True)
+            self._on_fetch(asker, Fetch(1, 0))
+
+    def noting(self, dst, message):
+        if isinstance(message, Fetched):
+            handed.append((self.id, dst))
+        send(self, dst, message)
+
+    monkeypatch.setattr(Shelf, "keep", keep_and_ask)
+    monkeypatch.setattr(Node, "send", noting)
+    simulate(committee, 3)
+
+    assert asked
+    assert handed == [(2, asker)] * gets
 
 
 def test_the_round_goes_the_same_way_under_another_protocol(experiment):
