@@ -19,7 +19,8 @@ from simulation.federation.codec import examples_in, pack, unpack
 from simulation.federation.identity import SERVER_NODE, delivered, flower_node
 from simulation.federation.setting import acting_for
 from simulation.learning.globals import seeded_globals
-from simulation.nodes.messages import Order, Product
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order
 from simulation.nodes.update_check import root_of
 
 DurationUs = Callable[[NodeId, Order], int]

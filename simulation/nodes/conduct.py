@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulation.base.encoding import Value
 from simulation.base.ids import HospitalId
-from simulation.nodes.messages import Order, Product, Reply
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order, Reply
 from simulation.vault.store import Vault
 
 if TYPE_CHECKING:

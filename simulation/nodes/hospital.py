@@ -30,15 +30,10 @@ from simulation.nodes.availability import Availability
 from simulation.nodes.conduct import HONEST, Conduct
 from simulation.nodes.courier import Courier
 from simulation.nodes.instance import Record
+from simulation.nodes.learner import Learner, Product
 from simulation.nodes.ledger_client import Executed
 from simulation.nodes.ledger_service import LedgerService
-from simulation.nodes.messages import (
-    Learner,
-    Order,
-    Product,
-    Reply,
-    SealedUpdate,
-)
+from simulation.nodes.messages import Order, Reply, SealedUpdate
 from simulation.nodes.node import Node
 from simulation.nodes.recompute import Recomputing
 from simulation.nodes.sealing import Sealed, SealingProcess

@@ -19,7 +19,8 @@ from simulation.base.ids import HospitalId
 from simulation.base.rng import Streams
 from simulation.learning.tampering import Rows, Tampering
 from simulation.nodes.conduct import Conduct
-from simulation.nodes.messages import Order, Product
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order
 
 if TYPE_CHECKING:
     import simpy

@@ -18,7 +18,8 @@ import numpy as np
 from simulation.attacks.attack import Attacker, HospitalAttack
 from simulation.base.tensors import Arrays, decode_model, encode_model
 from simulation.nodes.conduct import Conduct
-from simulation.nodes.messages import Order, Product
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order
 from simulation.nodes.update_check import root_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from simulation.attacks.attack import Attacker, HospitalAttack
 from simulation.contracts.parameters import parameters
 from simulation.contracts.rounds import OPEN, commit_of, round_status
 from simulation.nodes.conduct import Body, Conduct
-from simulation.nodes.messages import Order, Product, Reply
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order, Reply
 from simulation.nodes.update_check import root_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from simulation.consensus.protocol import Request
 from simulation.contracts.rounds import commit_of
 from simulation.ledger.transaction import SignedTransaction
 from simulation.nodes.conduct import Body, Conduct
-from simulation.nodes.messages import Order, Product, Reply
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order, Reply
 
 if TYPE_CHECKING:
     import simpy

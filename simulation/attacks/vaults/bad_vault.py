@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from simulation.attacks.attack import Attacker, HospitalAttack
 from simulation.network.params import check_probability
 from simulation.nodes.conduct import Conduct
-from simulation.nodes.messages import Order, Product
+from simulation.nodes.learner import Product
+from simulation.nodes.messages import Order
 from simulation.vault.store import ALTERED, MISSING, Vault, VaultError, cid_of
 
 if TYPE_CHECKING:
