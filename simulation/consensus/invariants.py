@@ -49,7 +49,9 @@ class Invariants:
         self.honest = honest
         self.violations: list[Violation] = []
         self.submitted: set[RequestKey] = set()
-        self._payloads: dict[RequestKey, Request] = {}
+        self._requests: dict[RequestKey, list[Request]] = {}
+        """All that was submitted under a key: a member signs a transaction again under another key
+        of its own, and gives a number that a refused one has not used up to the next."""
         self.chosen: dict[int, tuple[ReplicaId, Batch]] = {}
         """By sequence number: the first honest replica that decided, and what."""
         self.decided: list[int] = [0] * n
@@ -65,7 +67,7 @@ class Invariants:
         """A client has submitted a request."""
         key = request.key
         self.submitted.add(key)
-        self._payloads[key] = request
+        self._requests.setdefault(key, []).append(request)
 
     def on_decide(self, replica: ReplicaId, decision: Decide, now_us: int) -> None:
         """An honest replica has decided."""
@@ -86,7 +88,7 @@ class Invariants:
             )
         for request in batch.requests:
             key = request.key
-            if self._payloads.get(key) != request:
+            if request not in self._requests.get(key, ()):
                 self.violate("validity", replica, now_us, f"{key} at {seq} was never submitted")
             if key in self.executed[replica]:
                 self.violate("exactly-once", replica, now_us, f"{key} at {seq} for the second time")

@@ -51,8 +51,11 @@ class CryptoCosts:
 
     def receive_us(self, message: Message) -> int:
         """Time to check a received message before its handler runs: signatures and hashes."""
-        work_us = message.verifications * self.verify_us
-        hashed_bytes = message.hashed_bytes
+        return self.checking_us(message.verifications, message.hashed_bytes)
+
+    def checking_us(self, signatures: int, hashed_bytes: int = 0) -> int:
+        """Time to verify so many signatures and to hash so many bytes."""
+        work_us = signatures * self.verify_us
         if hashed_bytes and self.hash_mb_per_s:
             work_us += round(hashed_bytes * US_PER_S / (self.hash_mb_per_s * 1e6))
         return -(-work_us // self.cores)

@@ -222,6 +222,9 @@ class LedgerService(LedgerClient):
             self.changed()
 
     def _followed(self, feeder: NodeId, pushed: PushBlock) -> bool:
+        costs, transactions = self.node.costs, pushed.block.transactions
+        self.node.charge(costs.checking_us(len(pushed.certificate.signatures)))
+        self.node.charge(costs.executing_us(len(transactions)))
         try:
             self.copy.follow(pushed.block, pushed.certificate)
         except LedgerFault as fault:

@@ -16,6 +16,7 @@ from simulation.base.tensors import model_root
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.sequencer.params import SequencerParams
 from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams, TrainingParams
+from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.hospital import HospitalError
 from simulation.nodes.messages import Fetch, Fetched
 from simulation.nodes.node import Node
@@ -124,6 +125,23 @@ def test_an_update_can_be_opened_by_those_who_vote_on_it_and_no_other_hospital(
     voting = {0, 1, 2, 3, 6}
     assert {owner for owner, _ in readers} == set(range(6))
     assert all(found == voting - {owner} for (owner, _), found in readers.items())
+
+
+def test_a_follower_pays_for_the_certificate_of_a_block_once(experiment, monkeypatch):
+    """f + 1 replicas send it each block, so that one of them is honest; a copy of a block that it
+    has costs its sender's signature, and no certificate."""
+    checked, checking_us = [], CryptoCosts.checking_us
+
+    def noting(self, signatures, hashed_bytes=0):
+        checked.append(signatures)
+        return checking_us(self, signatures, hashed_bytes)
+
+    monkeypatch.setattr(CryptoCosts, "checking_us", noting)
+    outcome = simulate(experiment, 1)
+
+    height, quorum, feeders = outcome.summary["ledger"]["height"], 3, 2
+    assert outcome.summary["messages"]["block"]["messages"] == feeders * height
+    assert checked.count(quorum) == height
 
 
 @pytest.mark.parametrize(("asker", "gets"), [(5, False), (0, True), (1, True), (6, True)])
