@@ -37,12 +37,12 @@ def latency_throughput() -> list[str]:
 
 
 def ledger_overhead() -> list[str]:
-    """How much longer a round takes at 64 hospitals, and what it waits for."""
+    """How much longer a round takes at 64 hospitals, and how much of it is consensus."""
     rows: Any = {r["ledger"]: r for r in table("ledger_overhead") if r["task"] == "n = 64"}
     sealed, bare = rows["commit_reveal"], rows["none"]
     times = sealed["seconds"] / bare["seconds"]
-    parts = f"{sealed['wait']:.2f} of its {sealed['seconds']:.2f} s"
-    return [f"takes {times:.1f} times as long", f"{parts} are spent waiting"]
+    parts = f"{sealed['consensus']:.2f} of its {sealed['seconds']:.2f} s"
+    return [f"round takes {times:.1f} times as long", f"{parts} are consensus"]
 
 
 def poisoning() -> list[str]:
@@ -86,12 +86,16 @@ def convergence() -> list[str]:
 
 
 def tamper_detection() -> list[str]:
-    """The share of altered updates that pass when all are altered."""
-    (row,) = [
-        r for r in table("tamper_detection")
-        if r["place"] == "updates on the wire" and r["percent"] == 100
-    ]  # fmt: skip
-    return [f"{100 * (1 - float(row['detected'])):.1f} % are accepted"]
+    """What is named of other files, sealed again, and of updates, when all are altered."""
+    named = {
+        r["place"]: 100 * float(r["detected"])
+        for r in table("tamper_detection")
+        if r["percent"] == 100 and (r["resealed"] or r["place"] == "updates on the wire")
+    }
+    return [
+        f"{named['other files']:.1f} % are named when all are altered",
+        f"{100 - named['updates on the wire']:.1f} % are accepted",
+    ]
 
 
 def byzantine_grid() -> list[str]:
@@ -138,8 +142,7 @@ def test_a_finding_in_words_is_the_one_in_the_table(found: Callable[[], list[str
 @pytest.mark.parametrize(
     "stem",
     [
-        "view_change", "latency_throughput", "ledger_overhead", "poisoning", "convergence",
-        "tamper_detection",
+        "view_change", "latency_throughput", "poisoning", "convergence",
     ],
 )  # fmt: skip
 def test_what_is_listed_as_not_holding_does_not(stem: str) -> None:
