@@ -16,8 +16,10 @@ from simulation.base.tensors import model_root
 from simulation.consensus.pbft.params import PbftParams
 from simulation.consensus.sequencer.params import SequencerParams
 from simulation.learning.params import ComputeParams, DpSgdParams, MlpParams, TrainingParams
+from simulation.ledger.copy import LedgerCopy
 from simulation.nodes.costs import CryptoCosts
 from simulation.nodes.hospital import HospitalError
+from simulation.nodes.ledger_sync import LedgerSync
 from simulation.nodes.messages import Fetch, Fetched
 from simulation.nodes.node import Node
 from simulation.nodes.params import HashOnlyLedger, NoLedger
@@ -127,21 +129,51 @@ def test_an_update_can_be_opened_by_those_who_vote_on_it_and_no_other_hospital(
     assert all(found == voting - {owner} for (owner, _), found in readers.items())
 
 
-def test_a_follower_pays_for_the_certificate_of_a_block_once(experiment, monkeypatch):
-    """f + 1 replicas send it each block, so that one of them is honest; a copy of a block that it
-    has costs its sender's signature, and no certificate."""
-    checked, checking_us = [], CryptoCosts.checking_us
+@pytest.fixture
+def checked(monkeypatch):
+    """How many signatures each check has that is not that of a message on its arrival."""
+    found, checking_us = [], CryptoCosts.checking_us
 
-    def noting(self, signatures, hashed_bytes=0):
-        checked.append(signatures)
-        return checking_us(self, signatures, hashed_bytes)
+    def noting(self, signatures, *hashed_bytes):
+        if not hashed_bytes:
+            found.append(signatures)
+        return checking_us(self, signatures, *hashed_bytes)
 
     monkeypatch.setattr(CryptoCosts, "checking_us", noting)
+    return found
+
+
+def test_a_follower_pays_for_the_certificate_of_a_block_once(experiment, checked):
+    """f + 1 replicas send it each block, so that one of them is honest; a copy of a block that it
+    has costs its sender's signature, and no certificate."""
     outcome = simulate(experiment, 1)
 
     height, quorum, feeders = outcome.summary["ledger"]["height"], 3, 2
     assert outcome.summary["messages"]["block"]["messages"] == feeders * height
-    assert checked.count(quorum) == height
+    assert checked == [quorum] * height
+
+
+def test_a_node_pays_for_a_certificate_that_it_has_missed(experiment, checked, monkeypatch):
+    """Where messages get lost, certificates are asked for, and checked by whoever lacks them."""
+    lacked, followed = [], []
+    on_block, follow = LedgerSync.on_block, LedgerCopy.follow
+
+    def noting(self, sender, pushed):
+        lacked.append(self._side.copy.certificate(pushed.block.header.height) is None)
+        on_block(self, sender, pushed)
+
+    def following(self, *block):
+        followed.append(True)
+        return follow(self, *block)
+
+    monkeypatch.setattr(LedgerSync, "on_block", noting)
+    monkeypatch.setattr(LedgerCopy, "follow", following)
+    lossy = dataclasses.replace(experiment.network, loss=0.05)
+    simulate(dataclasses.replace(experiment, network=lossy), 1)
+
+    assert {True, False} == set(lacked)
+    assert len(checked) == sum(lacked) + len(followed)
+    assert min(checked) == 3, "a quorum at least"
 
 
 @pytest.mark.parametrize(("asker", "gets"), [(5, False), (0, True), (1, True), (6, True)])
