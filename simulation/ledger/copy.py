@@ -132,6 +132,10 @@ class LedgerCopy:
         """The certificate of the block at ``height``, once there is one."""
         return self.store.certificate(height)
 
+    def is_certified(self, height: int) -> bool:
+        """Whether the block at ``height`` has a certificate; asked often, so no store is read."""
+        return height in self._certified
+
     # ---- who certifies --------------------------------------------------------------------------
 
     @property

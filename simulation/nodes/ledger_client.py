@@ -162,7 +162,7 @@ class LedgerClient(ABC):
 
     def is_certified(self, height: int) -> bool:
         """Whether the own copy holds a quorum certificate for the block at ``height``."""
-        return self.copy.certificate(height) is not None
+        return self.copy.is_certified(height)
 
     def changed(self) -> None:
         """The own copy has grown: let those go on who waited for that."""

@@ -222,9 +222,11 @@ class LedgerService(LedgerClient):
             self.changed()
 
     def _followed(self, feeder: NodeId, pushed: PushBlock) -> bool:
-        costs, transactions = self.node.costs, pushed.block.transactions
-        self.node.charge(costs.checking_us(len(pushed.certificate.signatures)))
-        self.node.charge(costs.executing_us(len(transactions)))
+        costs = self.node.costs
+        self.node.charge(
+            costs.checking_us(len(pushed.certificate.signatures))
+            + costs.executing_us(len(pushed.block.transactions))
+        )
         try:
             self.copy.follow(pushed.block, pushed.certificate)
         except LedgerFault as fault:

@@ -148,7 +148,7 @@ class LedgerSync:
     def on_block(self, sender: NodeId, pushed: PushBlock) -> None:
         """Take the certificate; the block itself is for consensus to bring a replica."""
         copy, header = self._side.copy, pushed.block.header
-        if copy.certificate(header.height) is None:
+        if not copy.is_certified(header.height):
             signatures = len(pushed.certificate.signatures)
             self._node.charge(self._node.costs.checking_us(signatures))
         if header.height > copy.height:
