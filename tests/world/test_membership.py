@@ -94,6 +94,24 @@ def test_a_run_with_changes_can_be_audited_and_proved(changing, tmp_path) -> Non
     assert {0, 3} <= set(handovers)
 
 
+def test_a_handover_that_its_voters_have_not_signed_proves_nothing(changing) -> None:
+    """A stranger who knows the founders follows the key sets only as far as each was certified by
+    the one before."""
+    copy = play(changing()).ledgers.services[-1].copy
+    found = copy.certified(copy.height)
+    assert found.fault() is None
+    assert len(found.handovers) == copy.epoch.number > 1
+
+    for place, handover in enumerate(found.handovers):
+        unsigned = tuple(bytes(64) for _ in handover.certificate.signatures)
+        forged = dataclasses.replace(handover.certificate, signatures=unsigned)
+        handovers = list(found.handovers)
+        handovers[place] = dataclasses.replace(handover, certificate=forged)
+        problem = dataclasses.replace(found, handovers=tuple(handovers)).fault()
+        assert problem is not None, "the forged handover counts"
+        assert problem.startswith(f"handover to epoch {place + 1}: ")
+
+
 def test_a_departed_hospital_keeps_its_ledger_up_to_there(changing) -> None:
     """It is handed the block that ends its membership, certified, and nothing after it."""
     world = play(changing((LeaveChange(round=3, hospital=4),)))
