@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.protocol import Batch, Request, RequestKey
 
@@ -16,6 +17,7 @@ CLIENT_WINDOW = 4096
 """How many of a client's newest timestamps are told apart; see `ExactlyOnce`."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExactlyOnce:
     """Which requests have been executed, in bounded memory.
 

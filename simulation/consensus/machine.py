@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, Protocol, TypeVar, assert_never
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
@@ -66,6 +67,7 @@ class BatchParams(Protocol):
 P = TypeVar("P", bound=BatchParams)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Machine(ABC, Generic[P, M]):
     """A replica of any protocol. Pure: the same inputs give the same effects.
 

@@ -10,6 +10,7 @@ out. Only a `Clock` knows alarms.
 # The loop and the alarms use the fields behind SimPy's properties, as SimPy's own classes do.
 # Time is an attribute where SimPy has a property, and an integer.
 # pyright: reportPrivateUsage=false, reportIncompatibleMethodOverride=false
+# mypy: disable-error-code="override"
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ class Clock(simpy.Environment):
     """Virtual time in µs: a plain attribute, because everything reads it all the time."""
 
     def schedule(
-        self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
+        self, event: simpy.Event, priority: EventPriority = NORMAL, delay: int = 0
     ) -> None:
         """Let an event happen ``delay`` µs from now."""
         heappush(self._queue, (self.now + delay, priority, next(self._eid), event))
@@ -99,7 +100,7 @@ class Clock(simpy.Environment):
         else:
             self._happen(event)
 
-    def run(self, until: simpy.Event | float | None = None) -> Any:
+    def run(self, until: simpy.Event | int | None = None) -> Any:
         """Process events until none is left, until a time, or until an event has happened.
 
         Returns:
@@ -150,7 +151,7 @@ class Clock(simpy.Environment):
         if not event._ok and not hasattr(event, "_defused"):
             raise event._value
 
-    def _stop_event(self, until: simpy.Event | float | None) -> simpy.Event | None:
+    def _stop_event(self, until: simpy.Event | int | None) -> simpy.Event | None:
         if until is None or isinstance(until, simpy.Event):
             return until
         if until <= self.now:

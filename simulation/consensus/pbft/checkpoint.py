@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.pbft.messages import Checkpoint, checkpoint
@@ -16,6 +17,7 @@ KEPT_PER_SENDER = 4
 """CHECKPOINTs kept for each sender, the newest: a bound on what a liar can make us remember."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Checkpoints(NormalCase):
     """Layer 3: proofs that the state is right, so that the log may be cut behind it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import DIGEST_BYTES, Digest, Tag, tagged_hash
 from simulation.base.ids import ReplicaId
 from simulation.consensus.machine import Machine
@@ -24,6 +25,7 @@ GENESIS_HISTORY: Digest = bytes(DIGEST_BYTES)
 """The history before the first decision."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Core(Machine[PbftParams, PbftMessage]):
     """State of one replica; §4.2 to §4.4 name its parts."""
 

@@ -6,11 +6,13 @@ votes themselves are kept because certificates are made of them (§4.3, §4.4).
 
 from __future__ import annotations
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import Digest
 from simulation.base.ids import ReplicaId
 from simulation.consensus.pbft.messages import Commit, Prepare, PrePrepare
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Instance:
     """What a replica knows about one sequence number in one view."""
 
@@ -67,14 +69,14 @@ class Instance:
         kept = Instance()
         kept.pre_prepare = self.pre_prepare
         kept.prepared, kept.committed = self.prepared, self.committed
-        for votes in self.prepares.values():
-            for vote in votes:
-                if self.prepared or vote.signed_by == replica:
-                    kept.add_prepare(vote.signed_by, vote)
-        for votes in self.commits.values():
-            for vote in votes:
-                if self.committed or vote.signed_by == replica:
-                    kept.add_commit(vote.signed_by, vote)
+        for prepares in self.prepares.values():
+            for prepare in prepares:
+                if self.prepared or prepare.signed_by == replica:
+                    kept.add_prepare(prepare.signed_by, prepare)
+        for commits in self.commits.values():
+            for commit in commits:
+                if self.committed or commit.signed_by == replica:
+                    kept.add_commit(commit.signed_by, commit)
         return kept
 
     def own_prepare(self, replica: ReplicaId) -> list[Prepare]:

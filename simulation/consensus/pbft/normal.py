@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.ids import NodeId
 from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.log import Instance
@@ -13,6 +14,7 @@ from simulation.consensus.pbft.requests import Requests
 from simulation.consensus.protocol import Batch
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NormalCase(Requests):
     """Layer 2: three phases that order one batch per sequence number."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
@@ -80,6 +81,7 @@ class Durable:
     done: ExactlyOnce
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PbftReplica(Retransmission):
     """The whole protocol. Pure: the same inputs give the same effects."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.base.units import us_from_ms
 from simulation.consensus.machine import CLIENT_TIMER, MAX_DOUBLINGS
@@ -15,6 +16,7 @@ REQUEST_TIMER = ("request",)
 RETRY_TIMER = ("retry",)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Requests(Core):
     """Layer 1: what a replica does with requests before they have a sequence number."""
 

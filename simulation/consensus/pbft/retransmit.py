@@ -7,6 +7,7 @@ what the sender lacks, its own messages only.
 
 from __future__ import annotations
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.ids import NodeId
 from simulation.base.units import us_from_ms
 from simulation.consensus.pbft.messages import (
@@ -23,6 +24,7 @@ HELP_LIMIT = 64
 """The most decided batches sent in answer to one STATUS."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Retransmission(ViewChanges):
     """Layer 6: lost messages."""
 
@@ -123,5 +125,7 @@ class Retransmission(ViewChanges):
                 continue
             if self.leader == self.id:
                 self.send(sender, proposal)
-            for vote in (*entry.own_prepare(self.id), *entry.own_commit(self.id)):
-                self.send(sender, vote)
+            for prepare in entry.own_prepare(self.id):
+                self.send(sender, prepare)
+            for commit in entry.own_commit(self.id):
+                self.send(sender, commit)

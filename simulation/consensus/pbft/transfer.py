@@ -7,6 +7,7 @@ each with its commit certificate (§4.2). Nothing is executed before it is check
 
 from __future__ import annotations
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.machine import MAX_DOUBLINGS
 from simulation.consensus.pbft.checkpoint import Checkpoints
@@ -23,6 +24,7 @@ from simulation.consensus.protocol import Batch, Load, TimerKey, is_well_formed
 FETCH_TIMER = ("fetch",)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Transfer(Checkpoints):
     """Layer 4: catching up."""
 

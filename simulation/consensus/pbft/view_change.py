@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from simulation.base.compiled import mypyc_attr
 from simulation.base.digest import Digest
 from simulation.base.ids import NodeId, ReplicaId
 from simulation.consensus.pbft.log import Instance
@@ -40,6 +41,7 @@ class Selection:
     """O: sequence number and digest, from min-s + 1 to max-s without gaps."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ViewChanges(Transfer):
     """Layer 5: views."""
 
