@@ -221,6 +221,7 @@ def _provenance(manifest: Row) -> Section:
     facts = {
         "started": manifest["started"],
         "revision": git["revision"] + (" (changed since)" if git["dirty"] else ""),
+        "consensus core": "compiled" if manifest.get("compiled") else "interpreted",
         **{f"machine: {name}": value for name, value in manifest["host"].items()},
     }
     versions = Grid(("library", "version"), list(manifest["versions"].items()))

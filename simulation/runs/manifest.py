@@ -10,7 +10,7 @@ from typing import Any
 from simulation.config.concerns import concerns
 from simulation.config.dump import config_hash
 from simulation.config.experiment import Experiment
-from simulation.runs.provenance import host, revision, versions
+from simulation.runs.provenance import host, is_compiled, revision, versions
 from simulation.runs.seal import MANIFEST
 
 FORMAT = 1
@@ -52,6 +52,7 @@ class Manifest:
             "format": FORMAT,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "git": revision(),
+            "compiled": is_compiled(),
             "versions": versions(),
             "host": host(),
         }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import simulation
+from simulation.network import clock
 
 LIBRARIES = (
     "cbor2",
@@ -39,6 +40,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "absent"
     return found
+
+
+def is_compiled() -> bool:
+    """Whether the consensus core is the one that ``make compiled`` has made of the same sources."""
+    return not clock.__file__.endswith(".py")
 
 
 def host() -> dict[str, Any]:

@@ -4,7 +4,8 @@ Times on one machine mean nothing on another, so each line compares with two loo
 number of messages, run in turn on the same machine: a bare heap of tuples, two per replica, and
 stock SimPy that delivers the same messages (the broadcasts of three phases, delays drawn per link
 from the same streams) to an empty handler: no queues, processors, signatures, log, votes or timers.
-Nothing here asserts a time.
+With ``make bench COMPILED=1`` PBFT, network and processors are compiled, and so are the draws of
+the SimPy loop; SimPy is what it is. Nothing here asserts a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from simulation.network.delays import LatencyModel, latency_model
 from simulation.network.params import NetworkParams
 from simulation.nodes.cluster import Cluster, every
 from simulation.nodes.costs import CryptoCosts
+from simulation.runs.provenance import is_compiled
 
 pytestmark = pytest.mark.bench
 
@@ -107,6 +109,7 @@ def test_pbft_messages_per_second(benchmark, capsys, n):
     taken, heap, bare = min(taken_s), min(heap_s), min(simpy_s)
     benchmark.extra_info.update(
         n=n,
+        compiled=is_compiled(),
         messages=messages,
         messages_per_s=round(messages / taken),
         ms_per_decision=1e3 * taken / decisions,
@@ -115,7 +118,8 @@ def test_pbft_messages_per_second(benchmark, capsys, n):
     )
     with capsys.disabled():
         print(  # noqa: T201 (the table is what this is for)
-            f"\n  n = {n:3}  {messages:7,} messages  {messages / taken / 1e6:5.2f} M/s  "
+            f"\n  {'compiled, ' * is_compiled()}n = {n:3}  "
+            f"{messages:7,} messages  {messages / taken / 1e6:5.2f} M/s  "
             f"{1e3 * taken / decisions:8.2f} ms per decision  "
             f"{heap / taken:5.2f} of a bare heap  {bare / taken:5.2f} of bare SimPy"
         )

@@ -28,6 +28,7 @@ from simulation.nodes.faults import (
 )
 from simulation.nodes.node import Node
 from simulation.nodes.processor import Processor
+from simulation.runs.provenance import is_compiled
 from simulation.trace.recorder import event_line
 
 NATIONAL = NetworkParams()
@@ -154,6 +155,7 @@ def test_a_run_without_faults_takes_most_votes_early(monkeypatch):
     assert back[0] < 0.2 * votes
 
 
+@pytest.mark.skipif(is_compiled(), reason="mypyc has no deep copies of what it compiles")
 @pytest.mark.parametrize("costs", [None, FREE])
 def test_what_is_absorbed_would_have_had_no_effect_and_can_be_forgotten(monkeypatch, costs):
     """The promise of `Absorbing`, held against `receive` on a copy of the replica."""

@@ -14,6 +14,7 @@ from simulation.runs.artifacts import read_metrics, read_trace
 from simulation.runs.directory import State, run_directory, state
 from simulation.runs.execute import execute
 from simulation.runs.manifest import read_manifest
+from simulation.runs.provenance import is_compiled
 from simulation.runs.seal import broken_seals
 from simulation.trace.events import Event
 
@@ -63,6 +64,7 @@ def test_the_manifest_says_what_the_run_depends_on(
     assert (manifest["seed"], manifest["status"], manifest["exit_status"]) == (5, "done", 0)
     assert (manifest["virtual_us"], manifest["invariants"]) == (250, ["agreement"])
     assert manifest["versions"]["flwr"] == "1.41.0"
+    assert manifest["compiled"] == is_compiled()
     assert set(manifest["host"]) == {"system", "release", "machine", "cores"}
     assert len(manifest["trace_digest"]) == 64
     assert manifest["warnings"] == ["data: two hospitals have one label"]
