@@ -35,7 +35,7 @@ endif
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' \
-	  | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	  | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 run: $(READY) ## set up, then run configs/quickstart.yaml (or RUN=configs/other.yaml)
 	@$(BIN)/wardchain run $(RUN)
@@ -65,7 +65,7 @@ slow: $(READY) ## the tests that take minutes
 soak: $(READY) ## 20,000 random fault schedules, n = 4 to 13 (15 to 30 minutes on two cores)
 	$(BIN)/wardchain soak --first 0 --count 20000 --jobs 0
 
-compiled: $(COMPILED_IN)/.built ## compile the consensus core to C (two minutes); then add COMPILED=1 to run, soak, bench
+compiled: $(COMPILED_IN)/.built ## compile the consensus core to C (a minute); used by make run COMPILED=1, soak, bench, slow, test
 
 docs: $(STAMP) ## write configs/README.md and configs/schema.json anew from the parameters
 	$(BIN)/wardchain explain --write
@@ -91,10 +91,11 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 $(COMPILED_IN)/.built: $(STAMP) $(shell find simulation -name '*.py')
 	@command -v cc > /dev/null \
 	  || { echo "no C compiler: cc is not on the path; install one, or leave out COMPILED" >&2; exit 2; }
-	@echo "Compiling into $(COMPILED_IN) (about two minutes; its log is $(COMPILED_IN).log) ..."
-	@rm -rf $(COMPILED_IN)
-	@mkdir -p $(COMPILED_IN)
-	@cp -R simulation $(COMPILED_IN)
-	@cd $(COMPILED_IN) && $(CURDIR)/$(BIN)/python -m mypyc $(COMPILED_MODULES) > ../compiled.log 2>&1 \
+	@echo "Compiling into $(COMPILED_IN) (about a minute; its log is $(COMPILED_IN).log) ..."
+	@rm -rf $(COMPILED_IN) $(COMPILED_IN).new
+	@mkdir -p $(COMPILED_IN).new
+	@cp -R simulation $(COMPILED_IN).new
+	@cd $(COMPILED_IN).new && $(CURDIR)/$(BIN)/python -m mypyc $(COMPILED_MODULES) > ../compiled.log 2>&1 \
 	  || { tail -20 ../compiled.log >&2; exit 2; }
-	@touch $@
+	@touch $(COMPILED_IN).new/.built
+	@mv $(COMPILED_IN).new $(COMPILED_IN)
