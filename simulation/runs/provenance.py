@@ -59,9 +59,10 @@ def host() -> dict[str, Any]:
 
 def revision() -> dict[str, Any] | None:
     """Git revision of the code and whether it was changed; none outside a clone."""
-    root = Path(simulation.__file__).resolve().parent.parent
+    package = Path(simulation.__file__).resolve().parent
+    root = built_from(package) if is_compiled() else package.parent
     git = shutil.which("git")
-    if git is None or not (root / ".git").exists():
+    if git is None or root is None or not (root / ".git").exists():
         return None
     try:
         head = _git(git, root, "rev-parse", "HEAD")
@@ -69,6 +70,16 @@ def revision() -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return {"revision": head, "dirty": bool(changed)}
+
+
+def built_from(package: Path) -> Path | None:
+    """The clone in whose ``build/compiled`` a package lies; none when its sources have changed."""
+    clone = package.parents[2]
+    return clone if _sources(package) == _sources(clone / package.name) else None
+
+
+def _sources(package: Path) -> dict[Path, bytes]:
+    return {path.relative_to(package): path.read_bytes() for path in package.rglob("*.py")}
 
 
 def _git(git: str, root: Path, *arguments: str) -> str:
