@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import simulation
-from simulation.network import clock
+from simulation.consensus import signing
 
 LIBRARIES = (
     "cbor2",
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 def is_compiled() -> bool:
     """Whether the consensus core is the one that ``make compiled`` has made of the same sources."""
-    return not clock.__file__.endswith(".py")
+    return not signing.__file__.endswith(".py")
 
 
 def host() -> dict[str, Any]:
